@@ -1,0 +1,14 @@
+#pragma once
+
+/// All of Cairn. Start with `State` (what a rank holds) and `ModelCheckpoint` (when to save it);
+/// `save` and `load` are the same without a policy.
+#include "cairn/config.hpp"           // IWYU pragma: export
+#include "cairn/dtype.hpp"            // IWYU pragma: export
+#include "cairn/error.hpp"            // IWYU pragma: export
+#include "cairn/listener.hpp"         // IWYU pragma: export
+#include "cairn/model_checkpoint.hpp" // IWYU pragma: export
+#include "cairn/options.hpp"          // IWYU pragma: export
+#include "cairn/save.hpp"             // IWYU pragma: export
+#include "cairn/slice.hpp"            // IWYU pragma: export
+#include "cairn/source.hpp"           // IWYU pragma: export
+#include "cairn/state.hpp"            // IWYU pragma: export

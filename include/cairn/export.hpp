@@ -1,0 +1,4 @@
+#pragma once
+
+/// Marks what the shared library exports; everything else in it is hidden.
+#define CAIRN_API __attribute__((visibility("default")))

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "cairn/error.hpp"
+#include "cairn/export.hpp"
+
+namespace cairn {
+
+/// The parts of a save, in this order. A load goes through `planning` and `moving` only.
+enum class Phase : std::uint8_t {
+  planning,    ///< who sends what to whom; the file's structure
+  reserving,   ///< the temporary file gets its final length
+  moving,      ///< slices to block owners, blocks to the disk
+  syncing,     ///< every writer waits for the device
+  completing,  ///< rank 0 writes the structure and the records, and syncs them
+  publishing,  ///< one rename, and the directory's sync
+  retaining,   ///< the new checkpoint is durable; old ones may go
+};
+
+inline constexpr std::size_t kPhaseCount = 7;
+
+CAIRN_API std::string_view to_string(Phase phase) noexcept;
+
+/// One thing that happened, as this rank sees it.
+struct Event {
+  std::filesystem::path path;  ///< the checkpoint it is about, under its final name
+  std::uint64_t step = 0;
+  std::uint64_t sequence = 0;
+  std::uint64_t bytes = 0;  ///< of the whole checkpoint, once known
+  int rank = 0;
+};
+
+/// What users log, plot or test with. Each rank hears its own events, on the thread that is inside
+/// a Cairn call. A listener must not call the object that it listens to and must not throw.
+class CAIRN_API Listener {
+ public:
+  virtual ~Listener() = default;
+
+  virtual void started(const Event&) {}
+  /// This rank enters `phase`.
+  virtual void phase(const Event&, Phase phase) { (void)phase; }
+  /// The state's values were taken: the program may change them.
+  virtual void captured(const Event&) {}
+  /// The checkpoint is complete and durable.
+  virtual void committed(const Event&) {}
+  virtual void failed(const Event&, const Error& error) { (void)error; }
+  /// Rank 0 only: retention removed this one, or a stale file.
+  virtual void deleted(const Event&) {}
+  /// Passed over, with the reason: by `restore`, or a deletion that failed (rank 0 only).
+  virtual void skipped(const Event&, std::string_view reason) { (void)reason; }
+};
+
+}  // namespace cairn

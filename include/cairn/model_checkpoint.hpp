@@ -1,0 +1,122 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cairn/config.hpp"
+#include "cairn/export.hpp"
+#include "cairn/save.hpp"
+#include "cairn/state.hpp"
+
+namespace cairn {
+
+/// What the training loop should do after a step.
+enum class Next : std::uint8_t { go_on, stop };
+
+/// The text that checkpoint names begin with, or a function of the step that gives it. Not empty,
+/// no '/', not ending in '_' and digits. A function is asked on rank 0 only.
+class CAIRN_API Prefix {
+ public:
+  Prefix(const char* text) : text_(text) {}             // NOLINT: a plain text is a prefix
+  Prefix(std::string text) : text_(std::move(text)) {}  // NOLINT
+  Prefix(std::function<std::string(std::uint64_t step)> function)  // NOLINT
+      : function_(std::move(function)) {}
+
+  [[nodiscard]] std::string at(std::uint64_t step) const {
+    return function_ ? function_(step) : text_;
+  }
+  [[nodiscard]] bool varies() const noexcept { return bool{function_}; }
+
+ private:
+  std::string text_;
+  std::function<std::string(std::uint64_t)> function_;
+};
+
+/// The directory of the checkpoints; made when missing. With a function of the step (asked on rank
+/// 0 only) each step may go to another directory, relative to `root`, which keeps a catalog of the
+/// directories used.
+class CAIRN_API Directory {
+ public:
+  Directory(const char* root) : root_(root) {}                       // NOLINT
+  Directory(std::string root) : root_(std::move(root)) {}            // NOLINT
+  Directory(std::filesystem::path root) : root_(std::move(root)) {}  // NOLINT
+  Directory(std::filesystem::path root,
+            std::function<std::filesystem::path(std::uint64_t step)> function)
+      : root_(std::move(root)), function_(std::move(function)) {}
+
+  [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
+  /// Relative to `root`; empty where that is it.
+  [[nodiscard]] std::filesystem::path at(std::uint64_t step) const {
+    return function_ ? function_(step) : std::filesystem::path();
+  }
+  [[nodiscard]] bool varies() const noexcept { return bool{function_}; }
+
+ private:
+  std::filesystem::path root_;
+  std::function<std::filesystem::path(std::uint64_t)> function_;
+};
+
+/// A checkpoint that `restore` passed over.
+struct Skipped {
+  std::filesystem::path path;
+  std::string reason;
+};
+
+/// What `restore` did. The same on every rank.
+struct Restored : LoadReport {
+  std::vector<Skipped> skipped;
+};
+
+/// Saves and restores the state of a training loop by the settings of a `CheckpointConfig`.
+/// Rank 0 decides when a save is due and what is deleted; every rank follows. One object is used
+/// by one thread at a time. It is made after MPI_Init and destroyed before MPI_Finalize.
+class CAIRN_API ModelCheckpoint {
+ public:
+  /// Collective over `comm`, which is duplicated (this blocks) and never used itself. Throws
+  /// `invalid_argument` for bad settings, prefix or directory. Touches no disk.
+  ModelCheckpoint(MPI_Comm comm, Prefix prefix = "CKP", Directory directory = ".",
+                  CheckpointSettings settings = {});
+  ModelCheckpoint(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig config);
+  ModelCheckpoint(ModelCheckpoint&&) noexcept;
+  ModelCheckpoint& operator=(ModelCheckpoint&&) noexcept;
+  /// Collective where MPI still runs, else Local. Never throws.
+  ~ModelCheckpoint();
+
+  /// Collective. Call it after every step, counted from 1 over the whole run. Saves if that is due;
+  /// with the step trigger alone a step that is not due costs no message. On Error every rank
+  /// throws the same one and the checkpoints on disk are as before.
+  [[nodiscard]] Next step_end(std::uint64_t step, const State& state);
+
+  /// Collective. The loop is over: saves, unless that step is saved already.
+  void end(std::uint64_t step, const State& state);
+
+  /// Collective. Saves now, whatever the trigger says; a checkpoint of the same step is replaced.
+  /// On return it is complete and durable.
+  SaveReport save(std::uint64_t step, const State& state);
+
+  /// Collective. Fills `state` from the newest good checkpoint: of the series with the highest
+  /// number that has any, or of `series` where it is given. Falls back to older ones on damage
+  /// only, and says so. Nothing where there is no checkpoint at all: `state` is unchanged. The run
+  /// then continues that series. Throws `damaged` where there are checkpoints and none is good.
+  std::optional<Restored> restore(State& state, const LoadOptions& options = {},
+                                  std::optional<std::string> series = std::nullopt);
+
+  /// Local. The newest committed checkpoint that this object saved or restored.
+  [[nodiscard]] std::optional<std::filesystem::path> latest() const;
+
+  /// Local.
+  [[nodiscard]] const CheckpointConfig& config() const noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cairn/export.hpp"
+#include "cairn/listener.hpp"
+#include "cairn/options.hpp"
+#include "cairn/state.hpp"
+
+namespace cairn {
+
+struct SaveOptions : WriteOptions {
+  std::uint64_t step = 0;
+  /// Now, if not given. Two saves of one state with the same `saved_at` are equal byte for byte.
+  std::optional<Time> saved_at;
+  RunId run_id{};
+  Listener* listener = nullptr;
+};
+
+/// What a save did. The same on every rank.
+struct SaveReport {
+  std::filesystem::path path;
+  std::uint64_t file_bytes = 0;
+  std::uint64_t value_bytes = 0;
+  std::uint64_t tensors = 0;
+  /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
+  std::array<double, kPhaseCount> seconds{};
+  /// Bytes of blocks written by the busiest rank, and the mean over ranks.
+  std::uint64_t written_max = 0;
+  double written_mean = 0;
+  /// Largest bytes in buffers, and bytes of plan, that any rank held.
+  std::uint64_t staged_peak = 0;
+  std::uint64_t plan_bytes = 0;
+  bool plan_reused = false;  ///< the structure was that of the last save
+  bool direct_io = false;    ///< the page cache was bypassed
+  bool reserved = false;     ///< space was reserved before data moved
+
+  [[nodiscard]] CAIRN_API double total_seconds() const noexcept;
+};
+
+struct LoadOptions {
+  /// As in `WriteOptions`.
+  std::size_t staging_bytes = std::size_t{64} << 20;
+  std::chrono::seconds deadline{600};
+};
+
+/// What a load did, and what the checkpoint says of itself. The same on every rank.
+struct LoadReport {
+  std::filesystem::path path;
+  std::uint64_t step = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t sequence = 0;
+  Time saved_at{};
+  std::string series;
+  std::uint64_t tensors = 0;
+  /// Bytes of slices filled, over all ranks; bytes of distinct values behind them; bytes of blocks
+  /// that were read for them, over all ranks.
+  std::uint64_t bytes_filled = 0;
+  std::uint64_t bytes_needed = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
+  double seconds = 0;             ///< on rank 0
+  bool direct_io = false;
+};
+
+/// Collective over `comm`, which is duplicated and never used itself.
+/// Writes `state` as one HDF5 file at `path`, replacing what is there. On return it is complete
+/// and durable. On Error every rank throws the same one, and `path` is what it was before.
+/// `state` must not change during the call and is not referenced after it.
+CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& state,
+                          const SaveOptions& options = {});
+
+/// Collective over `comm`, which is duplicated and never used itself.
+/// Fills `state` from the checkpoint at `path`, whatever number of ranks and layout it was saved
+/// from. Strict: every name of the file must be held by some rank, with its shape and dtype, and
+/// the other way round. On Error every rank throws the same one; its message says whether `state`
+/// is unchanged (nothing had moved yet) or unspecified.
+CAIRN_API LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
+                          const LoadOptions& options = {});
+
+}  // namespace cairn

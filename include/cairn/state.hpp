@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cairn/dtype.hpp"
+#include "cairn/export.hpp"
+#include "cairn/slice.hpp"
+#include "cairn/source.hpp"
+
+namespace cairn {
+
+/// What one rank holds: named slices of global tensors. It copies no values and owns none; build
+/// it once and use it for every save and load. Each rank names only what it holds, in any order.
+/// A rank may add several boxes of one tensor under one name. Whether it all fits together is
+/// judged over all ranks, at the save or load, so that all of them hear the same error.
+class CAIRN_API State {
+ public:
+  struct Entry {
+    std::string name;
+    Slice slice;
+    Source source;
+    /// Bytes behind a span, where one was given; checked against the slice.
+    std::optional<std::uint64_t> given_bytes;
+  };
+
+  /// Local. The elements of `slice` in row-major order. Of `std::span<const T>` only saves work.
+  template <class T>
+    requires Element<std::remove_const_t<T>>
+  State& add(std::string name, std::span<T> values, Slice slice) {
+    Source source = Source::memory(dtype_of<std::remove_const_t<T>>(), values.data());
+    return add_entry({std::move(name), std::move(slice), std::move(source), values.size_bytes()});
+  }
+
+  /// Local. A scalar, the same on every rank that adds it.
+  template <Element T>
+  State& add(std::string name, T& scalar) {
+    return add_entry({std::move(name), Slice{}, Source::memory(dtype_of<T>(), &scalar), sizeof(T)});
+  }
+
+  /// Local. Any memory layout, or callbacks.
+  State& add(std::string name, Slice slice, Source source) {
+    return add_entry({std::move(name), std::move(slice), std::move(source), std::nullopt});
+  }
+
+  [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
+
+ private:
+  State& add_entry(Entry entry);
+
+  std::vector<Entry> entries_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,28 @@
+#include "cairn/config.hpp"
+
+#include <utility>
+
+#include "policy/resolution.hpp"
+
+namespace cairn {
+
+std::string to_string(Count count) {
+  if (count.is_unset()) return "unset";
+  if (count.is_none()) return "none";
+  return std::to_string(count.value());
+}
+
+CheckpointConfig::CheckpointConfig(CheckpointSettings settings) : settings_(std::move(settings)) {
+  const CheckpointPolicy resolved = policy::resolve(settings_);
+  settings_.save_checkpoint_steps = resolved.save_checkpoint_steps;
+  settings_.save_checkpoint_seconds = resolved.save_checkpoint_seconds;
+  settings_.keep_checkpoint_max = resolved.keep_checkpoint_max;
+  settings_.keep_checkpoint_per_n_minutes = resolved.keep_checkpoint_per_n_minutes;
+}
+
+CheckpointPolicy CheckpointConfig::get_checkpoint_policy() const {
+  return {settings_.save_checkpoint_steps, settings_.save_checkpoint_seconds,
+          settings_.keep_checkpoint_max, settings_.keep_checkpoint_per_n_minutes};
+}
+
+}  // namespace cairn

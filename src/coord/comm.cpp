@@ -1,0 +1,205 @@
+#include "coord/comm.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "cairn/error.hpp"
+
+namespace cairn::coord {
+namespace {
+
+constexpr int kTag = 0;
+/// MPI counts are int; longer messages go in parts.
+constexpr std::size_t kLargestPart = std::size_t{1} << 30;
+
+bool mpi_is_up() {
+  int initialized = 0;
+  int finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  return initialized != 0 && finalized == 0;
+}
+
+int size_as_int(std::size_t bytes) { return static_cast<int>(bytes); }
+
+}  // namespace
+
+Comm::Comm(MPI_Comm original, std::chrono::seconds deadline) : deadline_(deadline) {
+  if (!mpi_is_up()) {
+    throw Error(ErrorCode::invalid_argument,
+                "MPI is not running: call MPI_Init before, and MPI_Finalize after, using Cairn");
+  }
+  if (original == MPI_COMM_NULL) {
+    throw Error(ErrorCode::invalid_argument, "the communicator is MPI_COMM_NULL");
+  }
+  check(MPI_Comm_dup(original, &comm_), "MPI_Comm_dup");
+  check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  MPI_Comm_rank(comm_, &rank_);
+  MPI_Comm_size(comm_, &size_);
+}
+
+Comm::~Comm() {
+  if (!broken_ && comm_ != MPI_COMM_NULL && mpi_is_up()) MPI_Comm_free(&comm_);
+}
+
+void Comm::check(int code, std::string_view what) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  throw Error(ErrorCode::io,
+              std::string(what) + " failed: " + std::string(text.data(), static_cast<std::size_t>(length)));
+}
+
+void Comm::refuse_if_broken() const {
+  if (broken_) {
+    throw Error(ErrorCode::unresponsive,
+                "an earlier wait passed its deadline; this object makes no more calls");
+  }
+}
+
+void Comm::check_deadline(std::chrono::steady_clock::time_point since,
+                          std::string_view what) const {
+  if (std::chrono::steady_clock::now() - since <= deadline_) return;
+  broken_ = true;
+  throw Error(ErrorCode::unresponsive, "rank " + std::to_string(rank_) + " waited longer than " +
+                                           std::to_string(deadline_.count()) + " s for " +
+                                           std::string(what));
+}
+
+void Comm::idle() noexcept { sched_yield(); }
+
+void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
+  constexpr unsigned kTestsBetweenLooksAtTheClock = 64;
+  const auto since = std::chrono::steady_clock::now();
+  for (unsigned tests = 1;; ++tests) {
+    int done = 0;
+    check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,
+                      MPI_STATUSES_IGNORE),
+          what);
+    if (done != 0) return;
+    if (tests % kTestsBetweenLooksAtTheClock == 0) check_deadline(since, what);
+    if (tests > kTestsBetweenLooksAtTheClock) idle();
+  }
+}
+
+void Comm::test_some(std::span<MPI_Request> requests, std::vector<int>& completed) const {
+  completed.resize(requests.size());
+  int count = 0;
+  check(MPI_Testsome(static_cast<int>(requests.size()), requests.data(), &count, completed.data(),
+                     MPI_STATUSES_IGNORE),
+        "MPI_Testsome");
+  completed.resize(count == MPI_UNDEFINED ? 0 : static_cast<std::size_t>(count));
+}
+
+MPI_Request Comm::vote(const std::int32_t& mine, std::int32_t& greatest) const {
+  refuse_if_broken();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallreduce(&mine, &greatest, 1, MPI_INT32_T, MPI_MAX, comm_, &request),
+        "MPI_Iallreduce");
+  return request;
+}
+
+MPI_Request Comm::send(std::span<const std::byte> bytes, int to) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Isend(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, to, kTag, comm_, &request),
+        "MPI_Isend");
+  return request;
+}
+
+MPI_Request Comm::receive(std::span<std::byte> bytes, int from) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Irecv(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, from, kTag, comm_, &request),
+        "MPI_Irecv");
+  return request;
+}
+
+void Comm::allreduce_raw(void* values, int count, MPI_Datatype type, MPI_Op op) const {
+  refuse_if_broken();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallreduce(MPI_IN_PLACE, values, count, type, op, comm_, &request), "MPI_Iallreduce");
+  wait({&request, 1}, "all ranks in a reduction");
+}
+
+Bytes Comm::broadcast(Bytes bytes, int root) const {
+  refuse_if_broken();
+  std::uint64_t size = bytes.size();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibcast(&size, 1, MPI_UINT64_T, root, comm_, &request), "MPI_Ibcast");
+  wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
+  bytes.resize(size);
+  for (std::size_t at = 0; at < bytes.size(); at += kLargestPart) {
+    const std::size_t part = std::min(kLargestPart, bytes.size() - at);
+    check(MPI_Ibcast(bytes.data() + at, size_as_int(part), MPI_BYTE, root, comm_, &request),
+          "MPI_Ibcast");
+    wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
+  }
+  return bytes;
+}
+
+namespace {
+
+void post_parts(std::vector<MPI_Request>& requests, std::span<std::byte> bytes, auto&& post) {
+  for (std::size_t at = 0; at < bytes.size(); at += kLargestPart) {
+    requests.push_back(post(bytes.subspan(at, std::min(kLargestPart, bytes.size() - at))));
+  }
+}
+
+}  // namespace
+
+std::vector<Bytes> Comm::gather(Bytes bytes) const {
+  refuse_if_broken();
+  std::vector<std::uint64_t> sizes(rank_ == 0 ? static_cast<std::size_t>(size_) : 0);
+  std::uint64_t size = bytes.size();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Igather(&size, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, 0, comm_, &request),
+        "MPI_Igather");
+  wait({&request, 1}, "the sizes of a gather");
+  std::vector<MPI_Request> requests;
+  if (rank_ != 0) {
+    post_parts(requests, bytes, [&](auto part) { return send(part, 0); });
+    wait(requests, "rank 0 in a gather");
+    return {};
+  }
+  std::vector<Bytes> all(static_cast<std::size_t>(size_));
+  for (int from = 1; from < size_; ++from) {
+    Bytes& target = all[static_cast<std::size_t>(from)];
+    target.resize(sizes[static_cast<std::size_t>(from)]);
+    post_parts(requests, target, [&](auto part) { return receive(part, from); });
+  }
+  all[0] = std::move(bytes);
+  wait(requests, "all ranks in a gather");
+  return all;
+}
+
+std::vector<Bytes> Comm::exchange(std::vector<Bytes> to) const {
+  refuse_if_broken();
+  const auto ranks = static_cast<std::size_t>(size_);
+  std::vector<std::uint64_t> sending(ranks);
+  std::vector<std::uint64_t> coming(ranks);
+  for (std::size_t r = 0; r < ranks; ++r) sending[r] = to[r].size();
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ialltoall(sending.data(), 1, MPI_UINT64_T, coming.data(), 1, MPI_UINT64_T, comm_,
+                      &request),
+        "MPI_Ialltoall");
+  wait({&request, 1}, "the sizes of an exchange");
+  std::vector<Bytes> from(ranks);
+  std::vector<MPI_Request> requests;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    if (static_cast<int>(r) == rank_) continue;
+    from[r].resize(coming[r]);
+    post_parts(requests, from[r], [&](auto part) { return receive(part, static_cast<int>(r)); });
+  }
+  for (std::size_t r = 0; r < ranks; ++r) {
+    if (static_cast<int>(r) == rank_) continue;
+    post_parts(requests, to[r], [&](auto part) { return send(part, static_cast<int>(r)); });
+  }
+  from[static_cast<std::size_t>(rank_)] = std::move(to[static_cast<std::size_t>(rank_)]);
+  wait(requests, "all ranks in an exchange");
+  return from;
+}
+
+}  // namespace cairn::coord

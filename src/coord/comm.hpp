@@ -1,0 +1,112 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/wire.hpp"
+
+namespace cairn::coord {
+
+/// One conversation between all ranks: a duplicate of a communicator, used by one thread at a time.
+/// Every wait is a loop of tests with a deadline; when it passes, `unresponsive` is thrown, this
+/// object is broken (every later call throws at once) and what was posted is left alone.
+class Comm {
+ public:
+  /// Collective; blocks. Errors are returned on the duplicate; the original keeps its handler.
+  Comm(MPI_Comm original, std::chrono::seconds deadline);
+  Comm(const Comm&) = delete;
+  Comm& operator=(const Comm&) = delete;
+  /// Collective where MPI still runs and the conversation is whole; else makes no MPI call.
+  ~Comm();
+
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int size() const noexcept { return size_; }
+  [[nodiscard]] MPI_Comm handle() const noexcept { return comm_; }
+
+  /// Collective. Element-wise over all ranks, in place.
+  template <class T>
+  void allreduce(std::span<T> values, MPI_Op op) const;
+  /// Collective. The buffer of `root` on every rank; what others pass is ignored.
+  [[nodiscard]] Bytes broadcast(Bytes bytes, int root = 0) const;
+  /// Collective. Rank 0 gets what every rank passes, by rank; the others get nothing.
+  [[nodiscard]] std::vector<Bytes> gather(Bytes bytes) const;
+  /// Collective. Rank r gets `to[r]` of every rank, by rank. Empty messages cost nothing.
+  [[nodiscard]] std::vector<Bytes> exchange(std::vector<Bytes> to) const;
+
+  /// Collective, but does not wait: the maximum of `mine` over all ranks, in `greatest` once the
+  /// request is complete. Both must stay until then.
+  [[nodiscard]] MPI_Request vote(const std::int32_t& mine, std::int32_t& greatest) const;
+
+  /// Local. Non-blocking point to point, in order for each pair of ranks.
+  [[nodiscard]] MPI_Request send(std::span<const std::byte> bytes, int to) const;
+  [[nodiscard]] MPI_Request receive(std::span<std::byte> bytes, int from) const;
+  /// Local. Which of the requests are complete now; those become null.
+  void test_some(std::span<MPI_Request> requests, std::vector<int>& completed) const;
+  /// Waits for all of them, with the deadline; `what` says for what.
+  void wait(std::span<MPI_Request> requests, std::string_view what) const;
+
+  /// Gives the processor away for a moment, where nothing moved.
+  static void idle() noexcept;
+  /// Throws where `since` is longer ago than the deadline.
+  void check_deadline(std::chrono::steady_clock::time_point since, std::string_view what) const;
+  /// Local. Throws `io` with MPI's own words where `code` is an error.
+  static void check(int code, std::string_view what);
+
+ private:
+  void allreduce_raw(void* values, int count, MPI_Datatype type, MPI_Op op) const;
+  void refuse_if_broken() const;
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 0;
+  std::chrono::seconds deadline_;
+  mutable bool broken_ = false;
+};
+
+template <class T>
+MPI_Datatype mpi_type();
+template <>
+inline MPI_Datatype mpi_type<std::int32_t>() {
+  return MPI_INT32_T;
+}
+template <>
+inline MPI_Datatype mpi_type<std::int64_t>() {
+  return MPI_INT64_T;
+}
+template <>
+inline MPI_Datatype mpi_type<std::uint64_t>() {
+  return MPI_UINT64_T;
+}
+template <>
+inline MPI_Datatype mpi_type<std::uint8_t>() {
+  return MPI_UINT8_T;
+}
+template <>
+inline MPI_Datatype mpi_type<double>() {
+  return MPI_DOUBLE;
+}
+
+template <class T>
+void Comm::allreduce(std::span<T> values, MPI_Op op) const {
+  constexpr std::size_t kMost = std::size_t{1} << 24;  // MPI counts are int
+  for (std::size_t at = 0; at < values.size(); at += kMost) {
+    const std::size_t count = std::min(kMost, values.size() - at);
+    allreduce_raw(values.data() + at, static_cast<int>(count), mpi_type<T>(), op);
+  }
+}
+
+/// Collective. One value over all ranks.
+template <class T>
+T all_of(const Comm& comm, T value, MPI_Op op) {
+  comm.allreduce(std::span<T>(&value, 1), op);
+  return value;
+}
+
+}  // namespace cairn::coord

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "codec/sha256.hpp"
+#include "coord/comm.hpp"
+#include "plan/claim.hpp"
+#include "plan/owners.hpp"
+#include "plan/routes.hpp"
+#include "storage/image.hpp"
+
+namespace cairn::coord {
+
+/// Everything about a save that depends on the structure of the state alone; kept and used again
+/// while that stays the same on all ranks.
+struct SavePlan {
+  /// Of this rank's claims and what else the plan depends on.
+  codec::Digest digest{};
+  /// Rank 0 has all of it; the others have the sizes, but no offsets and no head.
+  storage::ImageLayout layout;
+  std::uint64_t tensor_count = 0;
+  plan::Ownership ownership;
+  plan::Routes routes;
+  /// Rank 0 only: the tensors in the order of the layout.
+  std::vector<TensorInfo> tensors;
+
+  /// About how much memory this takes on this rank.
+  [[nodiscard]] std::uint64_t memory() const noexcept;
+};
+
+/// Local. What tells one structure from another on this rank.
+codec::Digest digest_of(std::span<const plan::Claim> claims, std::uint64_t largest_block);
+
+/// Collective. Plans a save: claims to homes; exact cover proved there; the structure laid out on
+/// rank 0; blocks to owners; shares back to the holders; and what owners must know. Throws the same
+/// `layout` error everywhere where the claims do not make whole tensors.
+SavePlan make_save_plan(const Comm& comm, std::span<const plan::Claim> claims,
+                        std::uint64_t largest_block);
+
+/// Collective. Decides who owns which of `blocks` (the same on all ranks) from what each rank knows
+/// of who holds them.
+plan::Ownership agree_on_owners(const Comm& comm, std::vector<plan::Candidate> candidates,
+                                std::span<const std::uint64_t> blocks, std::uint64_t block_bytes,
+                                std::uint64_t first_block, std::uint64_t block_count);
+
+/// Collective. Tells the owners what this rank holds, and puts the routes together.
+plan::Routes agree_on_routes(const Comm& comm, const plan::Ownership& ownership,
+                             std::vector<plan::Holding> mine);
+
+}  // namespace cairn::coord

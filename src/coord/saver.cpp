@@ -1,0 +1,201 @@
+// A save from beginning to end. The numbers are the steps of the commit, which
+// storage/commit.cpp tells in full, with its invariants.
+//
+//   planning    every rank describes what it holds; the plan is made, or used again
+//   reserving   (1) rank 0 makes the temporary file; every rank opens it
+//   moving      (2) pieces to owners, blocks to the disk
+//   syncing     (3) every rank syncs what it wrote; (4) all agree
+//   completing  (5) rank 0 writes head and tail, and syncs
+//   publishing  (6) (7) (8) rank 0 renames; (9) all ranks learn the outcome; (10)
+//
+// Between two communications a rank only does local steps that cannot throw past them: errors are
+// kept and settled, so that all ranks leave together by the same one.
+#include "coord/saver.hpp"
+
+#include <algorithm>
+
+#include "base/slice_access.hpp"
+#include "coord/reference_writer.hpp"
+#include "coord/save_engine.hpp"
+#include "coord/together.hpp"
+#include "storage/process_identity.hpp"
+
+namespace cairn::coord {
+
+/// The file being written.
+struct Saver::Target {
+  std::unique_ptr<storage::Commit> commit;  ///< rank 0 only
+  std::optional<storage::PosixFile> file;
+  std::filesystem::path temporary;
+  bool reserved = false;
+  bool direct = false;
+};
+
+Saver::Saver(MPI_Comm comm, const WriteOptions& options)
+    : comm_(comm, options.deadline), options_(options) {}
+
+Saver::~Saver() = default;
+
+SaveReport Saver::save(const State& state, const Request& request, Listener* listener) {
+  const Request agreed = agree_on(request);
+  Progress progress(listener, {.path = agreed.path,
+                               .step = agreed.record.step,
+                               .sequence = agreed.record.sequence,
+                               .rank = comm_.rank()});
+  progress.started();
+  try {
+    SaveReport report = run(state, agreed, progress);
+    progress.committed();
+    return report;
+  } catch (const Error& error) {
+    // What a rank that did not answer may still write into is left alone for ever.
+    if (error.code() == ErrorCode::unresponsive) static_cast<void>(staging_.release());
+    progress.failed(error);
+    throw;
+  }
+}
+
+SaveReport Saver::run(const State& state, const Request& request, Progress& progress) {
+  progress.enter(Phase::planning);
+  std::vector<plan::Claim> claims;
+  run_together(comm_, [&] { claims = plan::describe(state); });
+  const bool reused = prepare_plan(claims);
+  progress.event().bytes = plan_->layout.image_bytes;
+
+  progress.enter(Phase::reserving);
+  Target target = reserve(request);
+
+  progress.enter(Phase::moving);
+  std::optional<Error> error = move(state, target);
+  progress.captured();
+
+  progress.enter(Phase::syncing);
+  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
+  settle(comm_, error);
+
+  progress.enter(Phase::completing);
+  run_on_root(comm_, [&] { complete(target, request.record); });
+
+  progress.enter(Phase::publishing);
+  run_on_root(comm_, [&] { target.commit->publish(); });
+  if (target.commit) target.commit->discard_replaced();
+  progress.stop();
+  return report(request, target, progress, reused);
+}
+
+Saver::Request Saver::agree_on(const Request& request) const {
+  WireWriter writer;
+  if (comm_.rank() == 0) {
+    writer.put_text(request.path.string())
+        .put(request.record.step)
+        .put(request.record.epoch)
+        .put(request.record.sequence)
+        .put(request.record.saved_at)
+        .put_text(request.record.series);
+  }
+  const Bytes told = comm_.broadcast(writer.take());
+  if (comm_.rank() == 0) return request;
+  WireReader reader(told);
+  Request agreed;
+  agreed.path = reader.get_text();
+  agreed.record.step = reader.get<std::uint64_t>();
+  agreed.record.epoch = reader.get<std::uint64_t>();
+  agreed.record.sequence = reader.get<std::uint64_t>();
+  agreed.record.saved_at = reader.get<Time>();
+  agreed.record.series = reader.get_text();
+  return agreed;
+}
+
+/// Returns whether the last plan fits: then one small reduction was all.
+bool Saver::prepare_plan(std::span<const plan::Claim> claims) {
+  const bool same = plan_ && plan_->digest == digest_of(claims, options_.block_bytes);
+  const bool reused = all_of<std::int32_t>(comm_, same ? 1 : 0, MPI_MIN) == 1;
+  if (!reused) {
+    plan_.reset();
+    plan_ = make_save_plan(comm_, claims, options_.block_bytes);
+  }
+  const std::size_t block_bytes = plan_->layout.block_bytes;
+  if (!staging_ || staging_->block_bytes() != block_bytes) {
+    staging_.reset();
+    run_together(comm_, [&] {
+      staging_ = std::make_unique<Staging>(block_bytes, options_.staging_bytes);
+    });
+  }
+  return reused;
+}
+
+Saver::Target Saver::reserve(const Request& request) {
+  Target target;
+  WireWriter writer;
+  run_on_root(comm_, [&] {
+    target.commit = std::make_unique<storage::Commit>(
+        request.path, storage::process_identity(request.record.run_id), options_.durable);
+    target.file = target.commit->create();
+    target.reserved = target.file->reserve(plan_->layout.image_bytes);
+    writer.put_text(target.commit->temporary().string()).put(target.reserved);
+  });
+  const Bytes told = comm_.broadcast(writer.take());
+  WireReader reader(told);
+  target.temporary = reader.get_text();
+  target.reserved = reader.get<bool>();
+  bool direct = false;
+  run_together(comm_, [&] {
+    if (!target.file) {
+      target.file = storage::PosixFile::open_for_writing(target.temporary);
+      target.file->lock_shared();
+    }
+    direct = options_.writer == Writer::direct && target.file->set_direct(true);
+  });
+  target.direct = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
+  if (direct && !target.direct) target.file->set_direct(false);
+  return target;
+}
+
+std::optional<Error> Saver::move(const State& state, Target& target) {
+  if (options_.writer == Writer::hdf5) {
+    // HDF5 opens a file whose structure is there.
+    run_on_root(comm_, [&] { target.file->write(plan_->layout.head, 0); });
+    return write_by_reference(comm_, *plan_, state, target.temporary, *staging_);
+  }
+  std::vector<SliceAccess> slices;
+  slices.reserve(state.entries().size());
+  for (const State::Entry& entry : state.entries()) slices.emplace_back(entry);
+  return SaveEngine(comm_, plan_->routes, slices, *target.file, *staging_).run();
+}
+
+void Saver::complete(Target& target, const storage::Record& record) {
+  const storage::ImageLayout& layout = plan_->layout;
+  const std::vector<std::byte> tail = storage::make_tail(layout, record);
+  target.file->set_direct(false);  // the tail is not aligned, and both are small
+  target.file->write(layout.head, 0);
+  target.file->write(tail, layout.tail_offset);
+  if (options_.durable) target.file->sync();
+}
+
+SaveReport Saver::report(const Request& request, const Target& target, const Progress& progress,
+                         bool reused) const {
+  const std::uint64_t written = plan_->routes.blocks.size() * plan_->layout.block_bytes;
+  std::array<std::uint64_t, 3> largest{written, staging_->bytes(), plan_->memory()};
+  comm_.allreduce(std::span<std::uint64_t>(largest), MPI_MAX);
+  const auto sum = all_of<std::uint64_t>(comm_, written, MPI_SUM);
+  WireWriter times;
+  if (comm_.rank() == 0) times.put(progress.seconds());
+  const Bytes told = comm_.broadcast(times.take());
+
+  SaveReport report;
+  report.path = request.path;
+  report.file_bytes = plan_->layout.image_bytes;
+  report.value_bytes = plan_->layout.value_bytes;
+  report.tensors = plan_->tensor_count;
+  report.seconds = WireReader(told).get<std::array<double, kPhaseCount>>();
+  report.written_max = largest[0];
+  report.written_mean = static_cast<double>(sum) / comm_.size();
+  report.staged_peak = largest[1];
+  report.plan_bytes = largest[2];
+  report.plan_reused = reused;
+  report.direct_io = target.direct;
+  report.reserved = target.reserved;
+  return report;
+}
+
+}  // namespace cairn::coord

@@ -1,0 +1,65 @@
+#include "coord/step_vote.hpp"
+
+#include <array>
+#include <string>
+
+#include "cairn/error.hpp"
+
+namespace cairn::coord {
+namespace {
+
+/// The least and the greatest of a value over all ranks.
+struct Range {
+  std::uint64_t least;
+  std::uint64_t greatest;
+};
+
+template <std::size_t n>
+std::array<Range, n> ranges_of(const Comm& comm, const std::array<std::uint64_t, n>& values) {
+  std::array<std::uint64_t, 2 * n> both;
+  for (std::size_t i = 0; i < n; ++i) {
+    both[2 * i] = values[i];
+    both[2 * i + 1] = ~values[i];
+  }
+  comm.allreduce(std::span<std::uint64_t>(both), MPI_MIN);
+  std::array<Range, n> ranges;
+  for (std::size_t i = 0; i < n; ++i) ranges[i] = {both[2 * i], ~both[2 * i + 1]};
+  return ranges;
+}
+
+}  // namespace
+
+bool StepVote::complete() {
+  if (request_ == MPI_REQUEST_NULL) return false;
+  comm_.wait({&request_, 1}, "the vote of the step before");
+  return any_due_ != 0;
+}
+
+void StepVote::post(bool due) {
+  due_ = due ? 1 : 0;
+  request_ = comm_.vote(due_, any_due_);
+}
+
+void check_same_call(const Comm& comm, Call call, std::uint64_t step) {
+  const auto [calls, steps] =
+      ranges_of<2>(comm, {static_cast<std::uint64_t>(call), step});
+  if (calls.least != calls.greatest) {
+    throw Error(ErrorCode::invalid_argument,
+                "the ranks make different calls at the same time (save, end or restore): every "
+                "rank must make the same collective calls in the same order");
+  }
+  if (steps.least != steps.greatest) {
+    throw Error(ErrorCode::invalid_argument,
+                "the step differs over ranks: from " + std::to_string(steps.least) + " to " +
+                    std::to_string(steps.greatest) + "; expected the same global step everywhere");
+  }
+}
+
+void check_same(const Comm& comm, std::uint64_t digest, std::string_view what) {
+  const auto [digests] = ranges_of<1>(comm, {digest});
+  if (digests.least == digests.greatest) return;
+  throw Error(ErrorCode::invalid_argument,
+              std::string(what) + " must be the same on every rank, and differ");
+}
+
+}  // namespace cairn::coord

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "cairn/slice.hpp"
+
+namespace cairn::plan {
+
+/// A box of a tensor, by its corner and its extents.
+struct Box {
+  Shape offset;
+  Shape extent;
+
+  bool operator==(const Box&) const = default;
+  auto operator<=>(const Box&) const = default;
+};
+
+/// Why boxes do not cover a tensor exactly once.
+struct CoverDefect {
+  Shape index;  ///< the first element, in row-major order, where it is so
+  /// The two boxes that both hold it, by their places in the list; nothing: no box holds it.
+  std::optional<std::pair<std::size_t, std::size_t>> overlap;
+};
+
+/// Nothing where each element of `shape` lies in exactly one of the boxes, all of which lie in the
+/// shape. Cheap for grids of boxes however many; work grows with the cuts that boxes span.
+std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box> boxes);
+
+}  // namespace cairn::plan

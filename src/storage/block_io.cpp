@@ -1,0 +1,65 @@
+#include "storage/block_io.hpp"
+
+#include <utility>
+
+namespace cairn::storage {
+namespace {
+
+/// Two requests under way keep a device busy while one of them completes.
+constexpr int kThreads = 2;
+
+}  // namespace
+
+BlockIo::BlockIo(const PosixFile& file, Direction direction) : file_(file), direction_(direction) {
+  for (int i = 0; i < kThreads; ++i) {
+    threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
+  }
+}
+
+BlockIo::~BlockIo() {
+  for (std::jthread& thread : threads_) thread.request_stop();
+}
+
+void BlockIo::submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back({bytes, offset, token});
+  }
+  wake_.notify_one();
+}
+
+std::optional<BlockIo::Completion> BlockIo::poll() {
+  const std::lock_guard lock(mutex_);
+  if (completed_.empty()) return std::nullopt;
+  Completion first = std::move(completed_.front());
+  completed_.pop_front();
+  return first;
+}
+
+void BlockIo::serve(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
+    const Request request = waiting_.front();
+    waiting_.pop_front();
+    lock.unlock();
+    Completion completion = perform(request);
+    lock.lock();
+    completed_.push_back(std::move(completion));
+    if (stop.stop_requested()) return;
+  }
+}
+
+BlockIo::Completion BlockIo::perform(const Request& request) const {
+  try {
+    if (direction_ == Direction::write) {
+      file_.write(request.bytes, request.offset);
+    } else {
+      file_.read(request.bytes, request.offset);
+    }
+    return {request.token, std::nullopt};
+  } catch (const Error& error) {
+    return {request.token, error};
+  }
+}
+
+}  // namespace cairn::storage

@@ -1,0 +1,171 @@
+// How a checkpoint becomes visible
+// --------------------------------
+// (1) Rank 0 makes a temporary file of the final length in the directory of the final name.
+// (2) All ranks write their blocks into it.
+// (3) Every writer syncs its own descriptor. A sync that failed is never tried again.
+// (4) All ranks agree that all of that worked.
+// (5) Rank 0 writes head and tail, and syncs.
+// (6) The directories that were made for it are durable in their parents.
+// (7) What bears the final name, in any kind, steps aside to `<name>.replaced`; the temporary file
+//     is renamed to the final name.
+// (8) The directory is synced.
+// (9) All ranks learn the outcome. Only then is the checkpoint anybody's newest.
+// (10) What stepped aside is deleted, and retention may run.
+//
+// (1), (6), (7), (8) and the deletion of (10) are here; coord/saver.cpp runs all ten in order.
+//
+//   absent ──(1)──▶ temporary ──(7)──▶ published ──(8)──▶ durable
+//                      │                   │
+//                      ▼ any failure       ▼ (8) failed
+//                    gone                renamed back, or "unknown"
+//
+// Invariants, each with a test that names it in mpi_tests/storage/commit_test.cpp or
+// mpi_tests/coord/save_test.cpp
+//
+// I1. What bears a final name is complete and durable.
+// I2. At every moment a name that had a complete checkpoint has one: under the name itself or under
+//     `<name>.replaced`.
+// I3. A failed attempt leaves the directory as it was.
+// I4. A temporary file in use is held by a lock; one that nobody holds may be removed by anybody.
+// I5. A deletion begins with a durable rename to a name that no reader looks at.
+#include "storage/commit.hpp"
+
+#include <sys/stat.h>
+
+#include <system_error>
+#include <utility>
+
+#include "cairn/error.hpp"
+#include "storage/directory.hpp"
+
+namespace cairn::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kReplaced = ".replaced";
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+bool was_swept(const PosixFile& file) {
+  struct stat info {};
+  return ::fstat(file.descriptor(), &info) == 0 && info.st_nlink == 0;
+}
+
+}  // namespace
+
+Commit::Commit(fs::path final_path, policy::TemporaryName identity, bool durable)
+    : final_(std::move(final_path)), identity_(std::move(identity)), durable_(durable) {
+  const std::string name = final_.filename().string();
+  if (name.empty() || name == "." || name == "..") {
+    throw Error(ErrorCode::invalid_argument,
+                "\"" + final_.string() + "\" does not name a checkpoint file");
+  }
+  std::error_code ignored;
+  const fs::file_status status = fs::symlink_status(final_, ignored);
+  const bool ours = policy::parse_checkpoint_name(name).has_value();
+  if (fs::exists(status) && !fs::is_regular_file(status) && !ours) {
+    throw Error(ErrorCode::invalid_argument,
+                final_.string() + " is not a regular file; it is not replaced");
+  }
+  identity_.trash = false;
+  identity_.final_name = name;
+  temporary_ = final_.parent_path() / policy::format(identity_);
+}
+
+Commit::~Commit() {
+  if (!created_) return;
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);
+}
+
+PosixFile Commit::create() {
+  ensure_directory(final_.parent_path());  // (6)
+  constexpr int kTries = 3;
+  for (int i = 0; i < kTries; ++i) {
+    PosixFile file = PosixFile::create(temporary_);
+    created_ = true;
+    file.lock_shared();
+    // Between the two lines above a sweep of another job may have found a file that nobody held.
+    if (!was_swept(file)) return file;
+  }
+  throw Error(ErrorCode::io, temporary_.string() + " is removed by somebody as often as it is made");
+}
+
+void Commit::publish() {
+  try {
+    displace();
+    rename_entry(temporary_, final_);  // (7)
+  } catch (...) {
+    put_back();
+    throw;
+  }
+  try {
+    sync_parent();  // (8)
+  } catch (const Error& error) {
+    std::error_code failed;
+    fs::rename(final_, temporary_, failed);
+    if (failed) {
+      created_ = false;
+      throw Error(error.code(), std::string(error.what()) +
+                                    "; whether the checkpoint is durable is not known");
+    }
+    put_back();
+    throw;
+  }
+  created_ = false;
+}
+
+std::vector<fs::path> Commit::kinds_of_name() const {
+  auto name = policy::parse_checkpoint_name(final_.filename().string());
+  if (!name) return {final_};
+  std::vector<fs::path> paths;
+  for (const auto kind : {policy::Kind::file, policy::Kind::sealed, policy::Kind::shards}) {
+    name->kind = kind;
+    paths.push_back(final_.parent_path() / policy::format(*name));
+  }
+  return paths;
+}
+
+void Commit::displace() {
+  for (const fs::path& path : kinds_of_name()) {
+    if (!is_there(path)) continue;
+    fs::path aside = path;
+    aside += kReplaced;
+    // Something older may stand there since a crash; what stands at `path` is newer and complete.
+    std::error_code ignored;
+    if (fs::is_directory(aside, ignored)) remove_checkpoint(aside, identity_);
+    rename_entry(path, aside);
+    displaced_.push_back({path, aside});
+  }
+}
+
+void Commit::put_back() noexcept {
+  for (const Displaced& entry : displaced_) {
+    std::error_code ignored;
+    fs::rename(entry.to, entry.from, ignored);
+  }
+  displaced_.clear();
+}
+
+void Commit::sync_parent() const {
+  if (durable_) sync_directory(final_.parent_path());
+}
+
+void Commit::discard_replaced() noexcept {  // (10)
+  for (const fs::path& path : kinds_of_name()) {
+    fs::path aside = path;
+    aside += kReplaced;
+    if (!is_there(aside)) continue;
+    try {
+      remove_checkpoint(aside, identity_);
+    } catch (const Error&) {
+      // The new one is published. What is left is older, good, and counted by retention.
+    }
+  }
+}
+
+}  // namespace cairn::storage

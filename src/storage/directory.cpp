@@ -1,0 +1,160 @@
+#include "storage/directory.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "storage/image.hpp"
+#include "storage/posix_file.hpp"
+
+namespace cairn::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void rethrow(const fs::filesystem_error& error, const std::string& verb) {
+  throw_io_error(error.code().value(), verb, error.path1());
+}
+
+enum class Verdict { keep, ask_again, remove };
+
+void remove_tree(const fs::path& path) {
+  try {
+    fs::remove_all(path);
+  } catch (const fs::filesystem_error& error) {
+    rethrow(error, "remove");
+  }
+}
+
+/// Removes a file that no living process of this host holds, while holding it: who made it and has
+/// not locked it yet finds it gone then. Returns whether it is gone.
+bool remove_unless_held(const fs::path& path) {
+  try {
+    const PosixFile file = PosixFile::open_for_writing(path);
+    if (!file.try_lock_exclusive()) return false;
+    remove_tree(path);
+    return true;
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::not_found;
+  }
+}
+
+bool is_older_than(const fs::path& path, std::chrono::seconds age) {
+  std::error_code error;
+  const auto written = fs::last_write_time(path, error);
+  return !error && fs::file_time_type::clock::now() - written > age;
+}
+
+/// Of an entry that is no concern of this host's locks.
+Verdict judge_foreign(const fs::path& path, const policy::TemporaryName& name,
+                      const SweepRules& rules) {
+  const bool same_job = !name.job.empty() && name.job == policy::sanitised(rules.identity.job);
+  return same_job || is_older_than(path, rules.stale_after) ? Verdict::remove : Verdict::keep;
+}
+
+/// Removes what may go. `ask_again`: held now, perhaps by a rank that is about to die.
+Verdict sweep_entry(const fs::path& path, const SweepRules& rules) {
+  const std::string name = path.filename().string();
+  if (const auto temporary = policy::parse_temporary_name(name)) {
+    Verdict verdict = Verdict::remove;  // to finish a deletion harms nobody
+    if (!temporary->trash) {
+      if (temporary->host == policy::sanitised(rules.identity.host)) {
+        return remove_unless_held(path) ? Verdict::remove : Verdict::ask_again;
+      }
+      verdict = judge_foreign(path, *temporary, rules);
+    }
+    if (verdict == Verdict::remove) remove_tree(path);
+    return verdict;
+  }
+  if (policy::parse_lock_name(name) && remove_unless_held(path)) return Verdict::remove;
+  return Verdict::keep;
+}
+
+std::vector<fs::path> entries(const fs::path& directory) {
+  std::vector<fs::path> paths;
+  try {
+    for (const auto& entry : fs::directory_iterator(directory)) paths.push_back(entry.path());
+  } catch (const fs::filesystem_error& error) {
+    if (error.code() == std::errc::no_such_file_or_directory) return {};
+    rethrow(error, "list the directory");
+  }
+  std::ranges::sort(paths);
+  return paths;
+}
+
+}  // namespace
+
+void ensure_directory(const fs::path& directory) {
+  if (directory.empty()) return;
+  std::error_code error;
+  if (fs::is_directory(directory, error)) return;
+  const fs::path parent = directory.parent_path();
+  if (parent != directory) ensure_directory(parent);
+  if (::mkdir(directory.c_str(), 0777) != 0) {
+    if (errno == EEXIST && fs::is_directory(directory, error)) return;
+    throw_io_error(errno, "make the directory", directory);
+  }
+  sync_directory(parent);
+}
+
+std::vector<Found> list_checkpoints(const fs::path& directory) {
+  std::vector<Found> found;
+  for (const fs::path& path : entries(directory)) {
+    if (auto name = policy::parse_checkpoint_name(path.filename().string())) {
+      found.push_back({path, std::move(*name), std::nullopt, std::nullopt});
+    }
+  }
+  return found;
+}
+
+void read_identity(Found& found) {
+  try {
+    const Record record = read_record(PosixFile::open_for_reading(found.path));
+    policy::CheckpointName told = found.name;
+    told.series = record.series;
+    told.epoch = record.epoch;
+    told.step_in_epoch = record.step_in_epoch;
+    told.breakpoint = record.kind == CheckpointKind::breakpoint;
+    if (told != found.name) {
+      throw Error(ErrorCode::damaged, found.path.string() + " holds the checkpoint " +
+                                          policy::format(told) + ", not the one it is named for");
+    }
+    found.record = record;
+  } catch (const Error& error) {
+    found.problem = error;
+  }
+}
+
+void remove_checkpoint(const fs::path& path, policy::TemporaryName identity) {
+  identity.trash = true;
+  identity.final_name = path.filename().string();
+  const fs::path trash = path.parent_path() / policy::format(identity);
+  std::error_code ignored;
+  fs::remove_all(trash, ignored);  // an earlier deletion of ours that did not end
+  rename_entry(path, trash);
+  sync_directory(path.parent_path());
+  remove_tree(trash);
+}
+
+std::vector<fs::path> sweep(const fs::path& directory, const SweepRules& rules) {
+  constexpr std::chrono::milliseconds kBetweenLooks{20};
+  const auto end = std::chrono::steady_clock::now() + rules.patience;
+  std::vector<fs::path> removed;
+  std::vector<fs::path> open = entries(directory);
+  while (!open.empty()) {
+    std::vector<fs::path> again;
+    for (const fs::path& path : open) {
+      const Verdict verdict = sweep_entry(path, rules);
+      if (verdict == Verdict::ask_again) again.push_back(path);
+      if (verdict == Verdict::remove) removed.push_back(path);
+    }
+    open = std::move(again);
+    if (std::chrono::steady_clock::now() >= end) break;
+    if (!open.empty()) std::this_thread::sleep_for(kBetweenLooks);
+  }
+  return removed;
+}
+
+}  // namespace cairn::storage

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cairn/error.hpp"
+#include "policy/names.hpp"
+#include "storage/record.hpp"
+
+namespace cairn::storage {
+
+/// Makes a directory and what is missing above it, each made durable in its parent.
+void ensure_directory(const std::filesystem::path& directory);
+
+/// An entry whose name is that of a checkpoint.
+struct Found {
+  std::filesystem::path path;
+  policy::CheckpointName name;
+  std::optional<Record> record;  ///< what it says of itself, where that can be read
+  std::optional<Error> problem;  ///< why it cannot, or why it does not fit the name
+};
+
+/// The checkpoints of a directory, by name alone; nothing where there is no such directory.
+std::vector<Found> list_checkpoints(const std::filesystem::path& directory);
+
+/// Fills `record` or `problem` in. A record that does not say what the name says is `damaged`.
+void read_identity(Found& found);
+
+/// Removes an entry in two steps: a rename to a name that no reader looks at, made durable, and
+/// then the deletion. `identity` is whose trash it is.
+void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity);
+
+/// How the remains of dead jobs are told from the work of living ones.
+struct SweepRules {
+  policy::TemporaryName identity;  ///< of this process
+  std::chrono::seconds stale_after;  ///< for other hosts, whose locks say nothing here
+  /// How long to wait for the ranks of a killed job that die late and still hold their locks.
+  std::chrono::milliseconds patience{2000};
+};
+
+/// Removes temporary files, trash and locks that nobody holds. Returns what it removed.
+std::vector<std::filesystem::path> sweep(const std::filesystem::path& directory,
+                                         const SweepRules& rules);
+
+}  // namespace cairn::storage

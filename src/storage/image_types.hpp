@@ -1,0 +1,13 @@
+#pragma once
+
+#include "storage/hdf5.hpp"
+
+namespace cairn::storage {
+
+/// The HDF5 type of an entry of `/.cairn/blocks`.
+H5Datatype table_entry_type();
+
+/// The HDF5 type of `/.cairn/record`.
+H5Datatype record_type();
+
+}  // namespace cairn::storage

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "base/handle.hpp"
+
+namespace cairn::storage {
+
+struct DescriptorTraits {
+  using Handle = int;
+  static Handle null() noexcept { return -1; }
+  static void close(Handle fd) noexcept;
+};
+using Descriptor = UniqueHandle<DescriptorTraits>;
+
+/// What O_DIRECT asks of addresses, offsets and lengths.
+inline constexpr std::size_t kDirectAlignment = 4096;
+
+/// An open file on a checkpoint path: every read and write of one goes through here. EINTR, EAGAIN
+/// and short transfers are retried, nothing else is. All errors are `Error` with the path, the
+/// offset and the system's own words; ENOSPC, EDQUOT and EFBIG are `no_space`.
+class PosixFile {
+ public:
+  /// Makes a new file for reading and writing; it must not exist.
+  static PosixFile create(const std::filesystem::path& path);
+  static PosixFile open_for_writing(const std::filesystem::path& path);
+  static PosixFile open_for_reading(const std::filesystem::path& path);
+
+  /// Asks for O_DIRECT; false where the file system does not take it.
+  bool set_direct(bool direct);
+
+  /// Transfers exactly `bytes` at `offset`. A file that ends before is `damaged`.
+  void read(std::span<std::byte> bytes, std::uint64_t offset) const;
+  void write(std::span<const std::byte> bytes, std::uint64_t offset) const;
+
+  /// Gives the file its length with space reserved on the device. False: this file system does not
+  /// reserve; then the free space was looked at and the length set.
+  bool reserve(std::uint64_t length) const;
+  void truncate(std::uint64_t length) const;
+  /// Never to be tried again after it failed: the data it was about may be gone.
+  void sync() const;
+  [[nodiscard]] std::uint64_t size() const;
+  /// Takes a lock that any number of writers hold together and that the death of the process
+  /// releases. Held until the file is closed.
+  void lock_shared() const;
+  /// Tries for the lock that nobody else holds.
+  [[nodiscard]] bool try_lock_exclusive() const;
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
+
+ private:
+  PosixFile(const std::filesystem::path& path, int flags, const char* verb);
+
+  Descriptor fd_;
+  std::filesystem::path path_;
+};
+
+/// Throws the `Error` for `errno` value `error`: "cannot <verb> <path>: <why>".
+[[noreturn]] void throw_io_error(int error, const std::string& verb,
+                                 const std::filesystem::path& path);
+
+/// Makes the entries of a directory durable.
+void sync_directory(const std::filesystem::path& directory);
+/// Renames within one file system, replacing a file at `to`.
+void rename_entry(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace cairn::storage

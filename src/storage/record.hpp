@@ -1,0 +1,65 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "cairn/options.hpp"
+
+namespace cairn::storage {
+
+inline constexpr std::uint16_t kFormatMajor = 1;
+inline constexpr std::uint16_t kFormatMinor = 0;
+
+/// Bytes of the record: the last ones of every image.
+inline constexpr std::size_t kRecordBytes = 4096;
+
+enum class CheckpointKind : std::uint8_t { periodic = 0, breakpoint = 1 };
+
+/// What a checkpoint says of itself: the fixed-size page at the image's end. In the file it is one
+/// HDF5 compound, `/.cairn/record`, whose members and places docs/format.md lists.
+struct Record {
+  // What is where; filled in by the image writer.
+  std::uint64_t image_bytes = 0;
+  std::uint64_t block_bytes = 0;
+  std::uint64_t head_bytes = 0;
+  std::uint64_t tail_offset = 0;
+  std::uint64_t table_offset = 0;
+  std::uint64_t table_entries = 0;
+  std::uint64_t tensor_count = 0;
+  std::uint64_t value_bytes = 0;
+  std::uint32_t head_crc = 0;
+  std::uint32_t tail_crc = 0;
+
+  // What it is a checkpoint of.
+  std::uint64_t step = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t step_in_epoch = 0;
+  std::uint64_t steps_per_epoch = 0;
+  std::uint64_t sequence = 0;
+  Time saved_at{};
+  CheckpointKind kind = CheckpointKind::periodic;
+  RunId run_id{};
+  std::string series;  ///< empty: saved outside of a series
+
+  // Who wrote it and what a reader must know.
+  std::string writer;
+  std::string required_features;  ///< words separated by blanks; an unknown one is refused
+  std::string optional_features;
+
+  bool operator==(const Record&) const = default;
+};
+
+/// The bytes of `/.cairn/record`.
+using RecordBytes = std::array<std::byte, kRecordBytes>;
+
+/// Throws `invalid_argument` for a text that is too long for its place or has a zero byte in it.
+RecordBytes encode_record(const Record& record);
+
+/// Checks magic, CRC, version, kind and features, in this order, and nothing about where things
+/// lie. Errors name the file by `where`.
+Record decode_record(std::span<const std::byte, kRecordBytes> bytes, const std::string& where);
+
+}  // namespace cairn::storage

@@ -1,0 +1,182 @@
+#include "storage/series.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace cairn::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path directory_of(const Catalog& catalog, const Place& place) {
+  return place.directory.empty() ? catalog.root() : catalog.root() / place.directory;
+}
+
+std::set<fs::path> directories(const Catalog& catalog) {
+  std::set<fs::path> all;
+  for (const Place& place : catalog.places()) all.insert(directory_of(catalog, place));
+  return all;
+}
+
+/// The checkpoints of any series of the catalog's places.
+template <class Visit>
+void for_each_checkpoint(const Catalog& catalog, Visit&& visit) {
+  for (const Place& place : catalog.places()) {
+    for (Found& found : list_checkpoints(directory_of(catalog, place))) {
+      if (const auto number = policy::series_number(place.prefix, found.name.series)) {
+        visit(std::move(found), *number, place);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<unsigned> Series::newest_number(const Catalog& catalog) {
+  std::optional<unsigned> newest;
+  for_each_checkpoint(catalog, [&](const Found&, unsigned number, const Place&) {
+    newest = std::max(newest.value_or(0), number);
+  });
+  return newest;
+}
+
+unsigned Series::fresh_number(const Catalog& catalog) {
+  unsigned fresh = 0;
+  for (const Place& place : catalog.places()) {
+    std::vector<policy::CheckpointName> names;
+    for (Found& found : list_checkpoints(directory_of(catalog, place))) {
+      names.push_back(std::move(found.name));
+    }
+    fresh = std::max(fresh, policy::fresh_series_number(place.prefix, names));
+  }
+  return fresh;
+}
+
+std::vector<fs::path> Series::sweep_places(const Catalog& catalog, const SweepRules& rules) {
+  std::vector<fs::path> all;
+  for (const fs::path& directory : directories(catalog)) {
+    const auto removed = sweep(directory, rules);
+    all.insert(all.end(), removed.begin(), removed.end());
+  }
+  return all;
+}
+
+Series::Series(Catalog catalog, unsigned number, const SweepRules& rules)
+    : catalog_(std::move(catalog)), number_(number), rules_(rules) {
+  ensure_directory(catalog_.root());
+  lock_ = std::make_unique<SeriesLock>(
+      catalog_.root(), policy::series_name(catalog_.places().front().prefix, number_),
+      rules_.identity);
+  swept_ = sweep_places(catalog_, rules_);
+  recover();
+  read();
+}
+
+std::vector<Found> Series::list() const {
+  std::vector<Found> mine;
+  for_each_checkpoint(catalog_, [&](Found found, unsigned number, const Place&) {
+    if (number != number_) return;
+    read_identity(found);
+    mine.push_back(std::move(found));
+  });
+  std::ranges::stable_sort(mine, std::ranges::greater{}, [](const Found& found) {
+    return found.record ? found.record->sequence : 0;
+  });
+  return mine;
+}
+
+void Series::recover() {
+  const std::vector<Found> all = list();
+  for (const Found& old : all) {
+    if (!old.name.replaced) continue;
+    const auto newer = std::ranges::find_if(all, [&](const Found& found) {
+      return !found.name.replaced && policy::stem(found.name) == policy::stem(old.name) &&
+             found.path.parent_path() == old.path.parent_path();
+    });
+    if (newer == all.end()) {
+      fs::path name = old.path;
+      rename_entry(old.path, name.replace_extension());
+      sync_directory(old.path.parent_path());
+    } else if (newer->record) {
+      remove_checkpoint(old.path, rules_.identity);
+    }
+  }
+}
+
+void Series::read() {
+  for (Found& found : list()) {
+    if (!found.record) {
+      damaged_.push_back(std::move(found));
+      continue;
+    }
+    last_sequence_ = std::max(last_sequence_, found.record->sequence);
+    members_.push_back({found.path, *found.record, found.name.breakpoint});
+  }
+  std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.record.sequence; });
+}
+
+std::vector<Found> Series::candidates() const {
+  std::vector<Found> all;
+  for (auto member = members_.rbegin(); member != members_.rend(); ++member) {
+    all.push_back({member->path, *policy::parse_checkpoint_name(member->path.filename().string()),
+                   member->record, std::nullopt});
+  }
+  all.insert(all.end(), damaged_.begin(), damaged_.end());
+  return all;
+}
+
+Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch) {
+  catalog_.add(place, rules_.identity);
+  const auto [epoch, step_in_epoch] = policy::epoch_step(step, steps_per_epoch);
+  Next next;
+  next.record.series = policy::series_name(place.prefix, number_);
+  next.record.step = step;
+  next.record.epoch = epoch;
+  next.record.step_in_epoch = step_in_epoch;
+  next.record.steps_per_epoch = steps_per_epoch;
+  next.record.sequence = last_sequence_ + 1;
+  next.path = directory_of(catalog_, place) /
+              policy::format({.series = next.record.series, .epoch = epoch,
+                              .step_in_epoch = step_in_epoch});
+  return next;
+}
+
+void Series::committed(const fs::path& path, const Record& record) {
+  std::erase_if(members_, [&](const Member& member) { return member.path == path; });
+  std::erase_if(damaged_, [&](const Found& found) { return found.path == path; });
+  members_.push_back({path, record, false});
+  last_sequence_ = record.sequence;
+  protected_.reset();
+}
+
+void Series::restored(const fs::path& path) { protected_ = path; }
+
+void Series::retain(const CheckpointPolicy& policy,
+                    const std::function<void(const fs::path&)>& deleted,
+                    const std::function<void(const fs::path&, const Error&)>& failed) {
+  std::vector<policy::Kept> kept;
+  std::vector<std::size_t> of_member;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].breakpoint) continue;
+    kept.push_back({members_[i].record.sequence, members_[i].record.saved_at,
+                    protected_ == members_[i].path});
+    of_member.push_back(i);
+  }
+  std::set<fs::path> gone;
+  for (const std::size_t i : policy::to_delete(kept, policy)) {
+    const fs::path& path = members_[of_member[i]].path;
+    try {
+      remove_checkpoint(path, rules_.identity);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::not_found) {
+        failed(path, error);
+        continue;
+      }
+    }
+    gone.insert(path);
+    deleted(path);
+  }
+  std::erase_if(members_, [&](const Member& member) { return gone.contains(member.path); });
+}
+
+}  // namespace cairn::storage

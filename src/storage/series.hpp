@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cairn/config.hpp"
+#include "policy/retention.hpp"
+#include "storage/catalog.hpp"
+#include "storage/directory.hpp"
+#include "storage/series_lock.hpp"
+
+namespace cairn::storage {
+
+/// The checkpoints of one run under one prefix, as rank 0 keeps them: which there are, what the next
+/// one is called, which may go. Held by a lock while this object lives.
+class Series {
+ public:
+  /// Opens the series of that number: locks it, removes the remains of dead jobs, finishes a
+  /// replacement that a crash cut short, and reads what there is.
+  Series(Catalog catalog, unsigned number, const SweepRules& rules);
+
+  /// The remains of dead jobs, where there is no series to open. Returns what was removed.
+  static std::vector<std::filesystem::path> sweep_places(const Catalog& catalog,
+                                                         const SweepRules& rules);
+  /// The series with the highest number that has a checkpoint; nothing where there is none.
+  static std::optional<unsigned> newest_number(const Catalog& catalog);
+  /// The number that a fresh run takes.
+  static unsigned fresh_number(const Catalog& catalog);
+
+  /// Newest first: the good by sequence number, then those that cannot tell theirs.
+  [[nodiscard]] std::vector<Found> candidates() const;
+  /// The files and locks that were removed when it was opened.
+  [[nodiscard]] const std::vector<std::filesystem::path>& swept() const noexcept { return swept_; }
+
+  /// What a checkpoint of `step` is called and says of itself; `place` says where it goes.
+  struct Next {
+    std::filesystem::path path;
+    Record record;
+  };
+  Next next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch);
+
+  /// It was published.
+  void committed(const std::filesystem::path& path, const Record& record);
+  /// `path` was restored from: it stays until a newer one is committed.
+  void restored(const std::filesystem::path& path);
+
+  /// Deletes what the policy no longer keeps. `deleted(path)`, or `failed(path, why)`: tried again
+  /// after the next save.
+  void retain(const CheckpointPolicy& policy,
+              const std::function<void(const std::filesystem::path&)>& deleted,
+              const std::function<void(const std::filesystem::path&, const Error&)>& failed);
+
+ private:
+  struct Member {
+    std::filesystem::path path;
+    Record record;
+    bool breakpoint = false;
+  };
+
+  void recover();
+  void read();
+  [[nodiscard]] std::vector<Found> list() const;
+
+  Catalog catalog_;
+  unsigned number_;
+  SweepRules rules_;
+  std::unique_ptr<SeriesLock> lock_;
+  std::vector<std::filesystem::path> swept_;
+  std::vector<Member> members_;  ///< good ones, by sequence number
+  std::vector<Found> damaged_;
+  std::uint64_t last_sequence_ = 0;
+  std::optional<std::filesystem::path> protected_;
+};
+
+}  // namespace cairn::storage
