@@ -102,7 +102,8 @@ Slice place(Shape shape, const Mesh& mesh, std::span<const int> tensor_map, int 
     if (k == -1) continue;
     if (k < -1 || static_cast<std::size_t>(k) >= axes) {
       refuse("tensor map entry " + std::to_string(k) + " for a device matrix of " +
-             std::to_string(axes) + " dimensions: expected -1 to " + std::to_string(axes) + " - 1");
+             std::to_string(axes) + " dimensions: expected -1" +
+             (axes == 0 ? "" : " to " + std::to_string(axes - 1)));
     }
     const std::size_t axis = axes - 1 - static_cast<std::size_t>(k);
     if (used[axis]) refuse("tensor map uses " + std::to_string(k) + " twice");

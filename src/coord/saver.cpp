@@ -78,9 +78,10 @@ SaveReport Saver::run(const State& state, const Request& request, Progress& prog
 
   progress.enter(Phase::publishing);
   run_on_root(comm_, [&] { target.commit->publish(); });
-  if (target.commit) target.commit->discard_replaced();
   progress.stop();
-  return report(request, target, progress, reused);
+  SaveReport report = make_report(request, target, progress, reused);
+  if (target.commit) target.commit->discard_replaced();  // nobody waits for it
+  return report;
 }
 
 Saver::Request Saver::agree_on(const Request& request) const {
@@ -172,7 +173,7 @@ void Saver::complete(Target& target, const storage::Record& record) {
   if (options_.durable) target.file->sync();
 }
 
-SaveReport Saver::report(const Request& request, const Target& target, const Progress& progress,
+SaveReport Saver::make_report(const Request& request, const Target& target, const Progress& progress,
                          bool reused) const {
   const std::uint64_t written = plan_->routes.blocks.size() * plan_->layout.block_bytes;
   std::array<std::uint64_t, 3> largest{written, staging_->bytes(), plan_->memory()};

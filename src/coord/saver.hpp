@@ -47,8 +47,8 @@ class Saver {
   Target reserve(const Request& request);
   std::optional<Error> move(const State& state, Target& target);
   void complete(Target& target, const storage::Record& record);
-  SaveReport report(const Request& request, const Target& target, const Progress& progress,
-                    bool reused) const;
+  SaveReport make_report(const Request& request, const Target& target, const Progress& progress,
+                         bool reused) const;
   SaveReport run(const State& state, const Request& request, Progress& progress);
 
   Comm comm_;

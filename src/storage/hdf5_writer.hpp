@@ -19,6 +19,7 @@ namespace cairn::storage {
 ///
 /// All calls are collective, in the same order on all ranks. An error of one rank alone leaves the
 /// others waiting in MPI-IO: so arguments are to be right, and agreed on, before.
+/// While it waits for the other ranks it holds the process's HDF5 lock: one writer at a time.
 class Hdf5Writer {
  public:
   /// Collective. Opens `path` for writing.

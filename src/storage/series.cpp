@@ -116,12 +116,11 @@ void Series::read() {
 }
 
 std::vector<Found> Series::candidates() const {
-  std::vector<Found> all;
+  std::vector<Found> all = damaged_;
   for (auto member = members_.rbegin(); member != members_.rend(); ++member) {
     all.push_back({member->path, *policy::parse_checkpoint_name(member->path.filename().string()),
                    member->record, std::nullopt});
   }
-  all.insert(all.end(), damaged_.begin(), damaged_.end());
   return all;
 }
 

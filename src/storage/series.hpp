@@ -32,7 +32,8 @@ class Series {
   /// The number that a fresh run takes.
   static unsigned fresh_number(const Catalog& catalog);
 
-  /// Newest first: the good by sequence number, then those that cannot tell theirs.
+  /// Those that cannot tell their sequence number, since any of them may be the newest; then the
+  /// good, newest first.
   [[nodiscard]] std::vector<Found> candidates() const;
   /// The files and locks that were removed when it was opened.
   [[nodiscard]] const std::vector<std::filesystem::path>& swept() const noexcept { return swept_; }

@@ -1,0 +1,257 @@
+// Bad input: every rank throws the same clear error, and nothing is written or changed.
+#include <fstream>
+
+#include "api/world.hpp"
+
+namespace cairn::test {
+namespace {
+
+class Errors : public World {
+ protected:
+  /// Rows of a [6, 2] tensor over three ranks.
+  State rows(Slice slice) {
+    values_.assign(element_count(slice.extent), 1.0F);
+    State state;
+    state.add("w", std::span(values_), std::move(slice));
+    return state;
+  }
+  State good_rows() { return rows(split({6, 2}, 0, rank(), ranks())); }
+
+  void expect_save_error(const State& state, ErrorCode code,
+                         const std::vector<std::string>& words) {
+    expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), state); }, code, words);
+    EXPECT_EQ(names(), std::vector<std::string>{});
+  }
+  void expect_load_error(State& state, ErrorCode code, const std::vector<std::string>& words) {
+    expect_error([&] { load(MPI_COMM_WORLD, path("x.h5"), state); }, code, words);
+  }
+
+  std::vector<float> values_;
+};
+
+TEST_F(Errors, IndexThatNoRankHoldsIsNamed) {
+  Slice slice = split({6, 2}, 0, rank(), ranks());
+  if (rank() == 1) slice.extent[0] = 1;  // rows 2 and 3 are its; 3 is left out
+  expect_save_error(rows(slice), ErrorCode::layout,
+                    {"\"w\"", "[6, 2]", "index [3, 0]", "covered by no rank", "0, 1, 2"});
+}
+
+TEST_F(Errors, IndexThatTwoBoxesHoldIsNamedWithTheirRanks) {
+  Slice slice = split({6, 2}, 0, rank(), ranks());
+  if (rank() == 1) slice.extent[0] = 3;
+  expect_save_error(rows(slice), ErrorCode::layout,
+                    {"\"w\"", "index [4, 0]", "covered twice", "rank 1", "rank 2"});
+}
+
+TEST_F(Errors, RanksThatDisagreeOnTheTypeAreNamed) {
+  std::vector<double> wide(4);
+  State state = good_rows();
+  if (rank() == 2) {
+    state = State();
+    state.add("w", std::span(wide), split({6, 2}, 0, 2, 3));
+  }
+  expect_save_error(state, ErrorCode::layout,
+                    {"\"w\"", "rank 0 says float32 [6, 2]", "rank 2 says float64 [6, 2]"});
+}
+
+TEST_F(Errors, RanksThatDisagreeOnTheShapeAreNamed) {
+  const State state = rows(split({6, rank() == 1 ? 3ULL : 2ULL}, 0, rank(), ranks()));
+  expect_save_error(state, ErrorCode::layout,
+                    {"\"w\"", "rank 0 says float32 [6, 2]", "rank 1 says float32 [6, 3]"});
+}
+
+TEST_F(Errors, EmptyNameOnOneRankIsAnErrorOnAll) {
+  State state = good_rows();
+  float scalar = 0;
+  if (rank() == 1) state.add("", scalar);
+  expect_save_error(state, ErrorCode::invalid_argument, {"rank 1", "a name must not be empty"});
+}
+
+TEST_F(Errors, SliceThatLeavesItsShapeIsNamed) {
+  Slice slice = split({6, 2}, 0, rank(), ranks());
+  if (rank() == 2) slice.offset[0] = 5;
+  expect_save_error(rows(slice), ErrorCode::invalid_argument,
+                    {"rank 2", "\"w\"", "leaves the global shape [6, 2]", "dimension 0"});
+}
+
+TEST_F(Errors, MemoryThatDoesNotFitTheSliceIsNamed) {
+  std::vector<float> values(rank() == 0 ? 3 : 4);
+  State state;
+  state.add("w", std::span(values), split({6, 2}, 0, rank(), ranks()));
+  expect_save_error(state, ErrorCode::invalid_argument,
+                    {"rank 0", "\"w\"", "12 bytes", "16"});
+}
+
+TEST_F(Errors, CallbackThatThrowsFailsTheSaveOnAllRanks) {
+  State state;
+  state.add("w", split({6, 2}, 0, rank(), ranks()),
+            Source::callbacks(DType::float32, [](std::uint64_t, std::uint64_t, std::byte*) {
+              if (rank_of() == 1) throw std::runtime_error("the device is gone");
+            }));
+  expect_save_error(state, ErrorCode::io, {"rank 1", "the device is gone"});
+}
+
+TEST_F(Errors, DirectoryThatCannotBeMadeIsNamed) {
+  on_root([&] { std::ofstream(path("file")) << "in the way"; });
+  expect_error([&] { save(MPI_COMM_WORLD, path("file/x.h5"), good_rows()); }, ErrorCode::io,
+               {path("file").string(), "make the directory"});
+  EXPECT_EQ(names(), std::vector<std::string>{"file"});
+}
+
+TEST_F(Errors, SpaceThatIsNotThereIsFoundBeforeDataMoves) {
+  struct Phases : Listener {
+    bool moved = false;
+    void phase(const Event&, Phase phase) override { moved |= phase == Phase::moving; }
+  } phases;
+  // A petabyte; its values are never asked for.
+  State state;
+  state.add("w", split({1ULL << 20, 1ULL << 30}, 0, rank(), ranks()),
+            Source::callbacks(DType::uint8, [](std::uint64_t, std::uint64_t, std::byte*) {
+              ADD_FAILURE() << "a value was read";
+            }));
+  SaveOptions options;
+  options.block_bytes = std::size_t{1} << 30;
+  options.listener = &phases;
+  expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), state, options); }, ErrorCode::no_space,
+               {"not enough space", path("").string()});
+  EXPECT_FALSE(phases.moved);
+  EXPECT_EQ(names(), std::vector<std::string>{});
+}
+
+TEST_F(Errors, StepThatDiffersOverRanksIsRefused) {
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory());
+  const State state = good_rows();
+  const std::uint64_t step = rank() == 2 ? 8 : 7;
+  expect_error([&] { checkpoint.save(step, state); }, ErrorCode::invalid_argument,
+               {"step differs over ranks", "7 to 8"});
+  EXPECT_EQ(names(), std::vector<std::string>{});
+  checkpoint.save(7, state);  // the object is whole
+  EXPECT_EQ(names(), (std::vector<std::string>{".lock-run", "run-1_7.h5"}));
+}
+
+TEST_F(Errors, DifferentCallsAtOnceAreRefused) {
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory());
+  State state = good_rows();
+  expect_error(
+      [&] {
+        if (rank() == 1) checkpoint.end(7, state);
+        else checkpoint.save(7, state);
+      },
+      ErrorCode::invalid_argument, {"different calls"});
+}
+
+TEST_F(Errors, SettingsThatDifferOverRanksAreRefused) {
+  expect_error(
+      [&] {
+        ModelCheckpoint(MPI_COMM_WORLD, "run", directory(),
+                        {.save_checkpoint_steps = rank() == 1 ? 5 : 6});
+      },
+      ErrorCode::invalid_argument, {"settings", "same on every rank"});
+}
+
+TEST_F(Errors, BadPrefixIsRefused) {
+  for (const char* prefix : {"", "a/b", "run_12"}) {
+    expect_error([&] { ModelCheckpoint(MPI_COMM_WORLD, prefix, directory()); },
+                 ErrorCode::invalid_argument, {"prefix"});
+  }
+}
+
+TEST_F(Errors, FileThatIsNotThereIsNamed) {
+  State state = good_rows();
+  expect_load_error(state, ErrorCode::not_found, {path("x.h5").string(), "state unchanged"});
+}
+
+TEST_F(Errors, ForeignFileIsNamed) {
+  on_root([&] { std::ofstream(path("x.h5")) << std::string(200'000, 'x'); });
+  State state = good_rows();
+  expect_load_error(state, ErrorCode::damaged, {path("x.h5").string(), "state unchanged"});
+}
+
+/// With a good checkpoint at x.h5 whose bytes can be changed.
+class DamagedFile : public Errors {
+ protected:
+  DamagedFile() { save(MPI_COMM_WORLD, path("x.h5"), good_rows()); }
+
+  void flip(std::int64_t offset_from_end) {
+    on_root([&] {
+      std::fstream file(path("x.h5"), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(offset_from_end, offset_from_end < 0 ? std::ios::end : std::ios::beg);
+      const char byte = static_cast<char>(file.peek() ^ 0x40);
+      file.seekp(offset_from_end, offset_from_end < 0 ? std::ios::end : std::ios::beg);
+      file.put(byte);
+    });
+  }
+  void expect_damage(const std::vector<std::string>& words) {
+    State state = good_rows();
+    std::ranges::fill(values_, 7.0F);
+    expect_load_error(state, ErrorCode::damaged, words);
+    EXPECT_EQ(values_, std::vector<float>(4, 7.0F)) << "the state was touched";
+  }
+};
+
+TEST_F(DamagedFile, CutShort) {
+  on_root([&] {
+    std::filesystem::resize_file(path("x.h5"), std::filesystem::file_size(path("x.h5")) - 100);
+  });
+  expect_damage({"x.h5", "state unchanged"});
+}
+
+TEST_F(DamagedFile, Extended) {
+  on_root([&] {
+    std::filesystem::resize_file(path("x.h5"), std::filesystem::file_size(path("x.h5")) + 4096);
+  });
+  expect_damage({"x.h5", "state unchanged"});
+}
+
+TEST_F(DamagedFile, FlippedInTheHead) {
+  flip(1000);
+  expect_damage({"x.h5", "head", "state unchanged"});
+}
+
+TEST_F(DamagedFile, FlippedInTheRecord) {
+  flip(-2000);
+  expect_damage({"x.h5", "record", "state unchanged"});
+}
+
+TEST_F(DamagedFile, FlippedInTheTail) {
+  flip(-4100);  // the block table stands before the record
+  expect_damage({"x.h5", "tail", "state unchanged"});
+}
+
+TEST_F(Errors, EverythingThatDoesNotMatchIsListedAtOnce) {
+  float scalar = 1;
+  {
+    State state = good_rows();
+    state.add("scalar", scalar).add("only in the file", scalar);
+    save(MPI_COMM_WORLD, path("x.h5"), state);
+  }
+  double wide = 5;
+  State other = rows(split({6, 3}, 0, rank(), ranks()));
+  other.add("scalar", wide);
+  if (rank() == 1) other.add("only on rank 1", scalar);
+  expect_load_error(other, ErrorCode::mismatch,
+                    {"4 tensors", "extra in the file: \"only in the file\"",
+                     "missing in the file: \"only on rank 1\"",
+                     "different: \"scalar\" is float32 [] in the file, float64 [] in the state",
+                     "different: \"w\" is float32 [6, 2] in the file, float32 [6, 3] in the state",
+                     "state unchanged"});
+  EXPECT_EQ(wide, 5);
+}
+
+TEST_F(Errors, ConstantMemoryIsNotLoadedInto) {
+  save(MPI_COMM_WORLD, path("x.h5"), good_rows());
+  const std::vector<float> constant(4, 2.0F);
+  State state;
+  state.add("w", std::span(constant), split({6, 2}, 0, rank(), ranks()));
+  expect_load_error(state, ErrorCode::invalid_argument, {"\"w\"", "can only be read"});
+}
+
+TEST_F(Errors, BlockSizeThatIsNoPowerOfTwoIsRefused) {
+  SaveOptions options;
+  options.block_bytes = 100'000;
+  expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), good_rows(), options); },
+               ErrorCode::invalid_argument, {"block_bytes", "100000"});
+}
+
+}  // namespace
+}  // namespace cairn::test

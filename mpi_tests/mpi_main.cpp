@@ -1,0 +1,34 @@
+// The main of tests that run under mpirun: a failure on any rank fails the run and names the rank.
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  int level = 0;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level);
+  ::testing::InitGoogleTest(&argc, argv);
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (rank != 0) {  // one rank tells the story; the others speak when they fail
+    auto& listeners = ::testing::UnitTest::GetInstance()->listeners();
+    struct FailuresOnly : ::testing::EmptyTestEventListener {
+      int rank = 0;
+      void OnTestPartResult(const ::testing::TestPartResult& result) override {
+        if (result.failed()) {
+          std::printf("rank %d: %s:%d: %s\n", rank, result.file_name(), result.line_number(),
+                      result.message());
+          std::fflush(stdout);
+        }
+      }
+    };
+    delete listeners.Release(listeners.default_result_printer());
+    auto* failures = new FailuresOnly;
+    failures->rank = rank;
+    listeners.Append(failures);
+  }
+  int failed = RUN_ALL_TESTS();
+  MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+  MPI_Finalize();
+  return failed;
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Checks that includes go one way and that each C library stays in its room.
+
+usage: check_rooms.py [PROJECT_ROOT]
+"""
+import pathlib
+import re
+import sys
+
+# What a room may include besides itself. The order is the architecture: docs/architecture.md.
+MAY = {
+    "base": set(),
+    "codec": {"base"},
+    "plan": {"base"},
+    "policy": {"base"},
+    "storage": {"base", "codec", "plan", "policy"},
+    "coord": {"base", "codec", "plan", "policy", "storage"},
+    "api": {"base", "codec", "plan", "policy", "storage", "coord"},
+}
+
+# The public headers that are plain values; every room may use them. The rest need MPI.
+VALUES = {"config", "dtype", "error", "export", "listener", "options", "slice", "source", "state"}
+
+# Foreign headers and the rooms that may include them.
+FOREIGN = {
+    r"mpi\.h": {"coord", "api"},
+    r"hdf5\.h|H5\w*\.h": {"storage"},
+    r"zlib\.h|openssl/.*": {"codec"},
+    r"fcntl\.h|sys/(stat|statvfs|mman|file|types|uio)\.h|linux/.*": {"storage"},
+}
+
+# HDF5 takes the communicator for its MPI-IO driver as a value; it is handed on, not used.
+EXCEPTIONS = {("storage/hdf5_writer.hpp", "mpi.h"), ("storage/hdf5_writer.cpp", "mpi.h")}
+
+# Only coord talks to other ranks. api may ask whether MPI still runs.
+MPI_CALL = re.compile(r"\bMPI_[A-Z][a-z]\w*\s*\(")
+MPI_QUESTIONS = {"MPI_Initialized", "MPI_Finalized"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def check_file(path, room, src):
+    text = path.read_text()
+    name = str(path.relative_to(src))
+    for kind, target in INCLUDE.findall(text):
+        head = target.split("/")[0]
+        if target.startswith("cairn/"):
+            header = target.removeprefix("cairn/").removesuffix(".hpp")
+            if header not in VALUES and room not in {"coord", "api"}:
+                yield f"{name}: {target} needs MPI; {room} may use plain values only"
+        elif kind == '"' and head in MAY:
+            if head != room and head not in MAY[room]:
+                yield f"{name}: {room} must not include {head} ({target})"
+        elif kind == '"':
+            yield f"{name}: \"{target}\" is in no room"
+        for pattern, rooms in FOREIGN.items():
+            if re.fullmatch(pattern, target) and room not in rooms and (name, target) not in EXCEPTIONS:
+                yield f"{name}: {target} belongs to {', '.join(sorted(rooms))}"
+    if room != "coord":
+        for call in MPI_CALL.findall(text):
+            if call.rstrip("( ") not in MPI_QUESTIONS:
+                yield f"{name}: calls {call.rstrip('( ')}; only coord does"
+
+
+def check_public(path):
+    for kind, target in INCLUDE.findall(path.read_text()):
+        if kind == '"' and not target.startswith("cairn/"):
+            yield f"include/cairn/{path.name}: includes {target}, which is not public"
+        if kind == "<" and target.endswith(".h") and target != "mpi.h":
+            yield f"include/cairn/{path.name}: <mpi.h> is the only foreign header of the face"
+        if target == "mpi.h" and path.stem in VALUES:
+            yield f"include/cairn/{path.name}: is listed as plain values, but needs MPI"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    src = root / "src"
+    wrong = []
+    files = 0
+    for path in sorted(src.rglob("*.[ch]pp")):
+        room = path.relative_to(src).parts[0]
+        if room not in MAY:
+            wrong.append(f"{path.relative_to(root)}: there is no room \"{room}\"")
+            continue
+        files += 1
+        wrong += check_file(path, room, src)
+    for path in sorted((root / "include" / "cairn").glob("*.hpp")):
+        files += 1
+        wrong += check_public(path)
+    for path in [p for d in ("bench", "examples") for p in sorted((root / d).rglob("*.[ch]pp"))]:
+        files += 1
+        for kind, target in INCLUDE.findall(path.read_text()):
+            if kind == '"' and target.split("/")[0] in MAY and not (path.parent / target).exists():
+                wrong.append(f"{path.relative_to(root)}: {target} is behind the face")
+    print("\n".join(wrong + [f"{files} files, {len(wrong)} complaints"]))
+    return 1 if wrong or files == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
