@@ -122,11 +122,13 @@ TEST(PosixFile, ManyHoldTheSharedLockAndNobodyTheExclusiveOneThen) {
   {
     const PosixFile one = PosixFile::open_for_writing(directory / "f");
     const PosixFile two = PosixFile::open_for_writing(directory / "f");
-    one.lock_shared();
-    two.lock_shared();
+    EXPECT_TRUE(one.try_lock_shared());
+    EXPECT_TRUE(two.try_lock_shared());
     EXPECT_FALSE(sweeper.try_lock_exclusive());
   }
   EXPECT_TRUE(sweeper.try_lock_exclusive());
+  const PosixFile late = PosixFile::open_for_writing(directory / "f");
+  EXPECT_FALSE(late.try_lock_shared());
 }
 
 TEST(PosixFile, RenamingReplacesAFile) {

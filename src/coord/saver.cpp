@@ -143,7 +143,8 @@ Saver::Target Saver::reserve(const Request& request) {
   run_together(comm_, [&] {
     if (!target.file) {
       target.file = storage::PosixFile::open_for_writing(target.temporary);
-      target.file->lock_shared();
+      // Rank 0 holds it too, so nobody can have taken it in between.
+      static_cast<void>(target.file->try_lock_shared());
     }
     direct = options_.writer == Writer::direct && target.file->set_direct(true);
   });

@@ -1,5 +1,7 @@
 #include "plan/claim.hpp"
 
+#include <algorithm>
+
 #include "cairn/error.hpp"
 
 namespace cairn::plan {
@@ -59,9 +61,12 @@ void check_source(const State::Entry& entry) {
 void check_size(const State::Entry& entry) {
   // Bytes must fit where HDF5 and the system want a signed 64-bit number.
   constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 62;
-  const std::uint64_t elements = element_count(entry.slice.global);
-  if (elements > kMostBytes / size_of(entry.source.dtype())) {
-    refuse(entry, "shape " + to_string(entry.slice.global) + " is too large");
+  const Shape& global = entry.slice.global;
+  if (std::ranges::find(global, std::uint64_t{0}) != global.end()) return;
+  std::uint64_t room = kMostBytes / size_of(entry.source.dtype());
+  for (const std::uint64_t extent : global) {
+    if (extent > room) refuse(entry, "shape " + to_string(global) + " is too large");
+    room /= extent;
   }
 }
 

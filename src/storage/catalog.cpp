@@ -76,7 +76,7 @@ void Catalog::write(policy::TemporaryName identity) const {
   std::filesystem::remove(temporary);
   {
     const PosixFile file = PosixFile::create(temporary);
-    file.lock_shared();
+    static_cast<void>(file.try_lock_shared());  // against sweeps; it is there for a moment only
     file.write(std::as_bytes(std::span(text)), 0);
     file.sync();
     rename_entry(temporary, root_ / kFileName);

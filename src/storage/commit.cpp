@@ -86,11 +86,13 @@ PosixFile Commit::create() {
   ensure_directory(final_.parent_path());  // (6)
   constexpr int kTries = 3;
   for (int i = 0; i < kTries; ++i) {
+    // Nobody else makes this name: what stands there is ours, from an attempt that was given up.
+    std::error_code ignored;
+    fs::remove(temporary_, ignored);
     PosixFile file = PosixFile::create(temporary_);
     created_ = true;
-    file.lock_shared();
-    // Between the two lines above a sweep of another job may have found a file that nobody held.
-    if (!was_swept(file)) return file;
+    // Between creation and lock a sweep of another job may find a file that nobody holds.
+    if (file.try_lock_shared() && !was_swept(file)) return file;
   }
   throw Error(ErrorCode::io, temporary_.string() + " is removed by somebody as often as it is made");
 }

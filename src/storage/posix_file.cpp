@@ -30,11 +30,15 @@ std::string at_offset(const char* verb, std::uint64_t offset) {
 }
 
 /// An OFD lock over the whole file: it belongs to the open file, not to the process.
-struct flock whole_file_lock(short type) {
+bool try_lock(int fd, short type) {
   struct flock lock {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
-  return lock;
+  int failed = 0;
+  do {
+    failed = ::fcntl(fd, F_OFD_SETLK, &lock);
+  } while (failed != 0 && errno == EINTR);  // not EAGAIN: it says that somebody else has it
+  return failed == 0;
 }
 
 }  // namespace
@@ -137,18 +141,14 @@ std::uint64_t PosixFile::size() const {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
-void PosixFile::lock_shared() const {
-  struct flock lock = whole_file_lock(F_RDLCK);
-  if (retry([&] { return ::fcntl(fd_.get(), F_OFD_SETLK, &lock); }) != 0 && errno != ENOLCK &&
-      errno != EINVAL && errno != EOPNOTSUPP) {  // a file system without locks
-    throw_io_error(errno, "lock", path_);
-  }
+bool PosixFile::try_lock_shared() const {
+  if (try_lock(fd_.get(), F_RDLCK)) return true;
+  if (errno == EAGAIN || errno == EACCES) return false;
+  if (errno == ENOLCK || errno == EINVAL || errno == EOPNOTSUPP) return true;
+  throw_io_error(errno, "lock", path_);
 }
 
-bool PosixFile::try_lock_exclusive() const {
-  struct flock lock = whole_file_lock(F_WRLCK);
-  return ::fcntl(fd_.get(), F_OFD_SETLK, &lock) == 0;
-}
+bool PosixFile::try_lock_exclusive() const { return try_lock(fd_.get(), F_WRLCK); }
 
 void sync_directory(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory.empty() ? "." : directory;

@@ -45,8 +45,9 @@ class PosixFile {
   void sync() const;
   [[nodiscard]] std::uint64_t size() const;
   /// Takes a lock that any number of writers hold together and that the death of the process
-  /// releases. Held until the file is closed.
-  void lock_shared() const;
+  /// releases. Held until the file is closed. False: somebody holds the exclusive one. Where the
+  /// file system has no locks there is nothing to hold, and nobody to find it missing.
+  [[nodiscard]] bool try_lock_shared() const;
   /// Tries for the lock that nobody else holds.
   [[nodiscard]] bool try_lock_exclusive() const;
 

@@ -66,7 +66,7 @@ Series::Series(Catalog catalog, unsigned number, const SweepRules& rules)
   ensure_directory(catalog_.root());
   lock_ = std::make_unique<SeriesLock>(
       catalog_.root(), policy::series_name(catalog_.places().front().prefix, number_),
-      rules_.identity);
+      rules_.identity, rules_.patience);
   swept_ = sweep_places(catalog_, rules_);
   recover();
   read();

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <span>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "cairn/error.hpp"
@@ -50,11 +51,17 @@ std::string holder_text(const PosixFile& file) {
 }  // namespace
 
 SeriesLock::SeriesLock(const fs::path& directory, const std::string& series,
-                       const policy::TemporaryName& holder)
+                       const policy::TemporaryName& holder, std::chrono::milliseconds patience)
     : path_(directory / policy::lock_name(series)) {
+  constexpr std::chrono::milliseconds kBetweenTries{20};
+  const auto end = std::chrono::steady_clock::now() + patience;
   for (;;) {
     PosixFile file = open_or_create(path_);
     if (!file.try_lock_exclusive()) {
+      if (std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(kBetweenTries);
+        continue;
+      }
       throw Error(ErrorCode::invalid_argument, "series \"" + series + "\" in " +
                                                    directory.string() + " is in use by " +
                                                    holder_text(file));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,9 +14,10 @@ namespace cairn::storage {
 /// held by nobody.
 class SeriesLock {
  public:
-  /// Throws `invalid_argument` naming host and process where another job holds the series.
+  /// Throws `invalid_argument` naming host and process where another job holds the series for
+  /// longer than `patience`: the ranks of a killed job may die late.
   SeriesLock(const std::filesystem::path& directory, const std::string& series,
-             const policy::TemporaryName& holder);
+             const policy::TemporaryName& holder, std::chrono::milliseconds patience);
   SeriesLock(const SeriesLock&) = delete;
   SeriesLock& operator=(const SeriesLock&) = delete;
   ~SeriesLock();

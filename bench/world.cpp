@@ -1,0 +1,41 @@
+#include "world.hpp"
+
+#include <algorithm>
+
+namespace bench {
+
+World::World(int* argc, char*** argv) {
+  MPI_Init(argc, argv);
+  MPI_Comm_rank(comm(), &rank_);
+  MPI_Comm_size(comm(), &ranks_);
+}
+
+World::~World() {
+  MPI_Finalize();
+}
+
+std::uint64_t World::max(std::uint64_t value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_UINT64_T, MPI_MAX, comm());
+  return value;
+}
+
+bool World::all(bool value) const {
+  return max(value ? 0 : 1) == 0;
+}
+
+std::string World::from_root(std::string text) const {
+  text.resize(max(is_root() ? text.size() : 0));
+  constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // MPI counts are int
+  for (std::size_t done = 0; done < text.size(); done += kMostAtOnce) {
+    const auto count = static_cast<int>(std::min(kMostAtOnce, text.size() - done));
+    MPI_Bcast(text.data() + done, count, MPI_CHAR, 0, comm());
+  }
+  return text;
+}
+
+double World::synchronised_time() const {
+  MPI_Barrier(comm());
+  return MPI_Wtime();
+}
+
+}  // namespace bench

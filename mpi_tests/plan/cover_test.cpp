@@ -1,0 +1,175 @@
+#include "plan/cover.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "plan/random_partition.hpp"
+
+namespace cairn::plan {
+namespace {
+
+using namespace cairn::testing;
+
+using Boxes = std::vector<Box>;
+
+bool holds(const Box& box, const Shape& index) {
+  for (std::size_t d = 0; d < index.size(); ++d) {
+    if (index[d] < box.offset[d] || index[d] >= box.offset[d] + box.extent[d]) return false;
+  }
+  return true;
+}
+
+std::size_t holders_of(const Boxes& boxes, const Shape& index) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(boxes, [&](const Box& box) { return holds(box, index); }));
+}
+
+/// The first index that not exactly one of the boxes holds, by looking at each.
+std::optional<Shape> first_defect(const Shape& shape, const Boxes& boxes) {
+  std::optional<Shape> first;
+  for_each_index(shape, [&](const Shape& index) {
+    if (!first && holders_of(boxes, index) != 1) first = index;
+  });
+  return first;
+}
+
+void expect_as_enumerated(const Shape& shape, const Boxes& boxes) {
+  const auto expected = first_defect(shape, boxes);
+  const auto found = find_defect(shape, boxes);
+  ASSERT_EQ(found.has_value(), expected.has_value());
+  if (!found) return;
+  ASSERT_EQ(found->index, *expected);
+  ASSERT_EQ(found->overlap.has_value(), holders_of(boxes, *expected) > 0);
+  if (!found->overlap) return;
+  const auto [a, b] = *found->overlap;
+  EXPECT_NE(a, b);
+  EXPECT_TRUE(holds(boxes.at(a), found->index));
+  EXPECT_TRUE(holds(boxes.at(b), found->index));
+}
+
+Box random_box_in(Random& random, const Shape& shape) {
+  Slice slice = random_box(random, shape);
+  return {std::move(slice.offset), std::move(slice.extent)};
+}
+
+TEST(Cover, AnyPartitionThenExact) {
+  for_seeds(2000, [](Random& random) {
+    const Shape shape = random_shape(random);
+    EXPECT_FALSE(find_defect(shape, random_partition(random, shape, below(random, 40))));
+  });
+}
+
+TEST(Cover, PartitionWithAnyBoxChangedThenTheFirstDefectInRowMajorOrder) {
+  for_seeds(2000, [](Random& random) {
+    const Shape shape = random_shape(random);
+    Boxes boxes = random_partition(random, shape, below(random, 20));
+    boxes[below(random, boxes.size())] = random_box_in(random, shape);
+    expect_as_enumerated(shape, boxes);
+  });
+}
+
+TEST(Cover, AnyBoxesThenTheFirstDefectInRowMajorOrder) {
+  for_seeds(2000, [](Random& random) {
+    const Shape shape = random_shape(random);
+    Boxes boxes;
+    for (auto n = below(random, 6); n > 0; --n) boxes.push_back(random_box_in(random, shape));
+    expect_as_enumerated(shape, boxes);
+  });
+}
+
+TEST(Cover, BoxDroppedThenItsFirstIndexIsNobodys) {
+  const Boxes boxes{{{0, 0}, {2, 4}}, {{2, 0}, {2, 2}}};
+  const auto defect = find_defect({4, 4}, boxes);
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, (Shape{2, 2}));
+  EXPECT_FALSE(defect->overlap);
+}
+
+TEST(Cover, BoxesOverlapThenTheFirstCommonIndexAndBothAreNamed) {
+  const Boxes boxes{{{2, 0}, {2, 4}}, {{0, 0}, {3, 2}}, {{0, 2}, {2, 2}}};
+  const auto defect = find_defect({4, 4}, boxes);
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, (Shape{2, 0}));
+  ASSERT_TRUE(defect->overlap);
+  EXPECT_EQ(std::minmax(defect->overlap->first, defect->overlap->second),
+            (std::pair<std::size_t, std::size_t>(0, 1)));
+}
+
+TEST(Cover, GapBeforeAnOverlapThenTheGap) {
+  const Boxes boxes{{{0}, {1}}, {{2}, {3}}, {{3}, {2}}};
+  const auto defect = find_defect({5}, boxes);
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, Shape{1});
+  EXPECT_FALSE(defect->overlap);
+}
+
+TEST(Cover, PinwheelThenExactThoughNoCutGoesThrough) {
+  const Boxes boxes{
+      {{0, 0}, {1, 2}}, {{0, 2}, {2, 1}}, {{2, 1}, {1, 2}}, {{1, 0}, {2, 1}}, {{1, 1}, {1, 1}}};
+  EXPECT_FALSE(find_defect({3, 3}, boxes));
+}
+
+TEST(Cover, ScalarThenOneBoxOrADefect) {
+  EXPECT_FALSE(find_defect({}, Boxes{{}}));
+  const auto nobody = find_defect({}, Boxes{});
+  ASSERT_TRUE(nobody);
+  EXPECT_EQ(nobody->index, Shape{});
+  EXPECT_FALSE(nobody->overlap);
+  const auto twice = find_defect({}, Boxes{{}, {}});
+  ASSERT_TRUE(twice);
+  EXPECT_EQ(twice->index, Shape{});
+  EXPECT_TRUE(twice->overlap);
+}
+
+TEST(Cover, NoElementsThenCoveredByNothing) {
+  EXPECT_FALSE(find_defect({4, 0}, Boxes{}));
+  EXPECT_FALSE(find_defect({4, 0}, Boxes{{{0, 0}, {4, 0}}, {{0, 0}, {2, 0}}}));
+}
+
+TEST(Cover, EmptyBoxesThenTheyHoldNothing) {
+  EXPECT_FALSE(find_defect({4}, Boxes{{{0}, {4}}, {{2}, {0}}, {{4}, {0}}}));
+  const auto defect = find_defect({4}, Boxes{{{0}, {0}}});
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, Shape{0});
+}
+
+TEST(Cover, HugeShapeThenNothingIsEnumerated) {
+  constexpr std::uint64_t n = std::uint64_t{1} << 40;
+  EXPECT_FALSE(find_defect({n, 1000}, Boxes{{{0, 0}, {n - 1, 1000}}, {{n - 1, 0}, {1, 1000}}}));
+  const auto defect =
+      find_defect({n, 1000}, Boxes{{{0, 0}, {n - 1, 1000}}, {{n - 1, 0}, {1, 999}}});
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, (Shape{n - 1, 999}));
+}
+
+/// A grid of `n` by `n` boxes of 3 by 5 elements.
+Boxes grid(std::uint64_t n) {
+  Boxes boxes;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    for (std::uint64_t j = 0; j < n; ++j) boxes.push_back({{3 * i, 5 * j}, {3, 5}});
+  }
+  return boxes;
+}
+
+TEST(Cover, GridOf64By64BoxesThenProvedInNoTime) {
+  Random random(1);
+  Boxes boxes = grid(64);
+  std::shuffle(boxes.begin(), boxes.end(), random);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(find_defect({192, 320}, boxes));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  // It takes a millisecond; comparing each box with each in each slab would take minutes.
+  EXPECT_LT(took.count(), 2.0);
+}
+
+TEST(Cover, LastBoxOfAGridDroppedThenItIsFound) {
+  Boxes boxes = grid(64);
+  boxes.pop_back();
+  const auto defect = find_defect({192, 320}, boxes);
+  ASSERT_TRUE(defect);
+  EXPECT_EQ(defect->index, (Shape{189, 315}));
+}
+
+}  // namespace
+}  // namespace cairn::plan

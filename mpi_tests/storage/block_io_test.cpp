@@ -1,0 +1,205 @@
+#include "storage/block_io.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <numeric>
+#include <thread>
+
+#include "storage/aligned_buffer.hpp"
+#include "storage/expect_error.hpp"
+#include "storage/scratch_directory.hpp"
+
+namespace cairn::storage {
+namespace {
+
+using cairn::testing::ScratchDirectory;
+using ::testing::HasSubstr;
+
+constexpr std::size_t kBlock = 4 * kDirectAlignment;
+
+/// Recognisable bytes of block `i`.
+void fill_block(std::span<std::byte> block, std::size_t i) {
+  for (std::size_t at = 0; at < block.size(); ++at) {
+    block[at] = static_cast<std::byte>(at * 7 + at / 256 + i * 31);
+  }
+}
+
+class BlockIoTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] std::span<std::byte> block(std::size_t i) const {
+    return memory_.bytes().subspan(i * kBlock, kBlock);
+  }
+  static std::vector<std::byte> expected(std::size_t i) {
+    std::vector<std::byte> bytes(kBlock);
+    fill_block(bytes, i);
+    return bytes;
+  }
+  [[nodiscard]] std::vector<std::byte> on_disk(std::size_t place) const {
+    std::vector<std::byte> bytes(kBlock);
+    file_.read(bytes, place * kBlock);
+    return bytes;
+  }
+
+  /// The errors by token, once `count` requests are complete; each token comes once.
+  static std::map<std::size_t, std::optional<Error>> complete(BlockIo& io, std::size_t count) {
+    std::map<std::size_t, std::optional<Error>> completed;
+    while (completed.size() < count) {
+      auto completion = io.poll();
+      if (!completion) {
+        std::this_thread::yield();
+        continue;
+      }
+      const auto [at, is_new] = completed.emplace(completion->token, completion->error);
+      EXPECT_TRUE(is_new) << "token " << at->first << " twice";
+    }
+    EXPECT_FALSE(io.poll().has_value());
+    return completed;
+  }
+
+  static constexpr std::size_t kBlocks = 40;
+  ScratchDirectory directory_;
+  PosixFile file_ = PosixFile::create(directory_ / "blocks");
+  AlignedBuffer memory_{kBlocks * kBlock};
+};
+
+TEST_F(BlockIoTest, WithoutRequestsThenNothingIsComplete) {
+  BlockIo io(file_, BlockIo::Direction::read);
+  EXPECT_FALSE(io.poll().has_value());
+}
+
+TEST_F(BlockIoTest, EveryWriteCompletesOnceWithItsTokenAndIsInTheFile) {
+  BlockIo io(file_, BlockIo::Direction::write);
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    fill_block(block(i), i);
+    io.submit(block(i), (kBlocks - 1 - i) * kBlock, 1000 + i);
+  }
+  for (const auto& [token, error] : complete(io, kBlocks)) {
+    EXPECT_FALSE(error.has_value()) << token;
+    EXPECT_GE(token, 1000U);
+    EXPECT_LT(token, 1000U + kBlocks);
+  }
+  for (std::size_t i = 0; i < kBlocks; ++i) EXPECT_EQ(on_disk(kBlocks - 1 - i), expected(i)) << i;
+}
+
+TEST_F(BlockIoTest, EveryReadCompletesOnceWithItsTokenAndIsInMemory) {
+  for (std::size_t i = 0; i < kBlocks; ++i) file_.write(expected(i), i * kBlock);
+  BlockIo io(file_, BlockIo::Direction::read);
+  for (std::size_t i = 0; i < kBlocks; ++i) io.submit(block(i), i * kBlock, i);
+  for (const auto& [token, error] : complete(io, kBlocks)) {
+    ASSERT_FALSE(error.has_value()) << error->what();
+    EXPECT_TRUE(std::ranges::equal(block(token), expected(token))) << token;
+  }
+}
+
+TEST_F(BlockIoTest, PastThePageCacheItIsTheSame) {
+  if (!file_.set_direct(true)) GTEST_SKIP() << "this file system does not take O_DIRECT";
+  {
+    BlockIo io(file_, BlockIo::Direction::write);
+    for (std::size_t i = 0; i < kBlocks; ++i) {
+      fill_block(block(i), i);
+      io.submit(block(i), i * kBlock, i);
+    }
+    for (const auto& [token, error] : complete(io, kBlocks)) EXPECT_FALSE(error) << token;
+  }
+  file_.set_direct(false);
+  for (std::size_t i = 0; i < kBlocks; ++i) EXPECT_EQ(on_disk(i), expected(i)) << i;
+}
+
+TEST_F(BlockIoTest, SlotsAreUsedAgainAsTheyComplete) {
+  BlockIo io(file_, BlockIo::Direction::write);
+  constexpr std::size_t kSlots = 3;
+  std::vector<std::size_t> free(kSlots);
+  std::iota(free.begin(), free.end(), 0);
+  for (std::size_t next = 0; next < kBlocks || free.size() < kSlots;) {
+    if (next < kBlocks && !free.empty()) {
+      fill_block(block(free.back()), next);
+      io.submit(block(free.back()), next * kBlock, free.back());
+      free.pop_back();
+      ++next;
+    }
+    if (auto completion = io.poll()) {
+      EXPECT_FALSE(completion->error.has_value());
+      free.push_back(completion->token);
+    }
+  }
+  for (std::size_t i = 0; i < kBlocks; ++i) EXPECT_EQ(on_disk(i), expected(i)) << i;
+}
+
+TEST_F(BlockIoTest, AReadPastTheEndIsACompletionThatNamesTheOffset) {
+  file_.write(expected(0), 0);
+  BlockIo io(file_, BlockIo::Direction::read);
+  io.submit(block(0), 0, 7);
+  io.submit(block(1), 5 * kBlock, 8);
+  const auto completed = complete(io, 2);
+  EXPECT_FALSE(completed.at(7).has_value());
+  ASSERT_TRUE(completed.at(8).has_value());
+  EXPECT_EQ(completed.at(8)->code(), ErrorCode::damaged);
+  EXPECT_THAT(completed.at(8)->what(), HasSubstr("offset " + std::to_string(5 * kBlock)));
+}
+
+TEST_F(BlockIoTest, AWriteThatTheSystemRefusesIsACompletionThatNamesTheOffset) {
+  const PosixFile closed_to_writers = PosixFile::open_for_reading(directory_ / "blocks");
+  BlockIo io(closed_to_writers, BlockIo::Direction::write);
+  io.submit(block(0), 3 * kBlock, 0);
+  io.submit(block(1), 9 * kBlock, 1);
+  const auto completed = complete(io, 2);
+  for (const auto& [token, place] : {std::pair{0, 3}, std::pair{1, 9}}) {
+    const auto& error = completed.at(static_cast<std::size_t>(token));
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->code(), ErrorCode::io);
+    EXPECT_THAT(error->what(),
+                HasSubstr("write at offset " + std::to_string(place * static_cast<int>(kBlock))));
+  }
+}
+
+TEST_F(BlockIoTest, ItGoesOnAfterAnError) {
+  BlockIo io(file_, BlockIo::Direction::read);
+  io.submit(block(0), kBlock, 0);
+  EXPECT_TRUE(complete(io, 1).at(0).has_value());
+  file_.write(expected(3), kBlock);
+  io.submit(block(0), kBlock, 0);
+  EXPECT_FALSE(complete(io, 1).at(0).has_value());
+  EXPECT_TRUE(std::ranges::equal(block(0), expected(3)));
+}
+
+TEST_F(BlockIoTest, AfterTheDestructorNoRequestTouchesMemoryOrFileAnyMore) {
+  constexpr std::byte kGarbage{0xEE};
+  for (int round = 0; round < 20; ++round) {
+    file_.truncate(0);
+    file_.truncate(kBlocks * kBlock);
+    {
+      BlockIo io(file_, BlockIo::Direction::write);
+      for (std::size_t i = 0; i < kBlocks; ++i) {
+        fill_block(block(i), i);
+        io.submit(block(i), i * kBlock, i);
+      }
+    }
+    std::ranges::fill(memory_.bytes(), kGarbage);
+    const std::vector<std::byte> zeros(kBlock);
+    for (std::size_t i = 0; i < kBlocks; ++i) {  // each is written whole, or was not begun
+      const auto found = on_disk(i);
+      EXPECT_TRUE(found == expected(i) || found == zeros) << i;
+    }
+  }
+}
+
+TEST(AlignedBuffer, IsAlignedZeroedAndMovable) {
+  AlignedBuffer buffer(kBlock + 1);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % kDirectAlignment, 0U);
+  EXPECT_EQ(buffer.size(), kBlock + 1);
+  EXPECT_TRUE(std::ranges::all_of(buffer.bytes(), [](std::byte b) { return b == std::byte{0}; }));
+  buffer.data()[kBlock] = std::byte{5};
+  AlignedBuffer other = std::move(buffer);
+  EXPECT_EQ(other.bytes().back(), std::byte{5});
+  other = AlignedBuffer(10);
+  EXPECT_EQ(other.size(), 10U);
+}
+
+TEST(AlignedBuffer, OfNoBytesIsEmptyAndOfTooManyThrows) {
+  EXPECT_TRUE(AlignedBuffer(0).bytes().empty());
+  EXPECT_THROW(AlignedBuffer(std::size_t{1} << 60U), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace cairn::storage
