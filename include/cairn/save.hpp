@@ -6,8 +6,11 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cairn/export.hpp"
 #include "cairn/listener.hpp"
@@ -46,6 +49,23 @@ struct SaveReport {
 };
 
 struct LoadOptions {
+  /// true: every tensor of the file must be held by some rank, with its shape and dtype, and the
+  /// other way round; else one error lists all that is not so. false: what fits is loaded, and the
+  /// report has the lists. Judged over all ranks together. Must be the same on every rank.
+  bool strict = true;
+  /// Only tensors of the state for whose names this returns true take part; the file's others are
+  /// not extra then. Empty: all. Must be the same function on every rank.
+  std::function<bool(std::string_view name)> filter{};
+  /// The name in the file is the state's name with `strip_prefix` taken off, where it begins with
+  /// it, and `add_prefix` put before the rest.
+  std::string strip_prefix{};
+  std::string add_prefix{};
+  /// true: a float is converted to another float type, an integer to another integer type.
+  bool convert_dtype = false;
+  /// With `convert_dtype`, what to do with a value that the state's type cannot hold. false: an
+  /// error. true: floats become infinite (NaN in float8_e4m3), integers wrap.
+  bool allow_overflow = false;
+
   /// As in `WriteOptions`.
   std::size_t staging_bytes = std::size_t{64} << 20;
   std::chrono::seconds deadline{600};
@@ -68,6 +88,11 @@ struct LoadReport {
   std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
   double seconds = 0;             ///< on rank 0
   bool direct_io = false;
+
+  // What was not loaded; empty after a strict load. Sorted; `different` has both sides.
+  std::vector<std::string> missing;    ///< asked for by some rank, not in the file
+  std::vector<std::string> extra;      ///< in the file, asked for by no rank
+  std::vector<std::string> different;  ///< in shape or dtype
 };
 
 /// Collective over `comm`, which is duplicated and never used itself.
@@ -79,8 +104,7 @@ CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, cons
 
 /// Collective over `comm`, which is duplicated and never used itself.
 /// Fills `state` from the checkpoint at `path`, whatever number of ranks and layout it was saved
-/// from. Strict: every name of the file must be held by some rank, with its shape and dtype, and
-/// the other way round. On Error every rank throws the same one; its message says whether `state`
+/// from. Boxes asked for may overlap and need not cover their tensors. On Error every rank throws the same one; its message says whether `state`
 /// is unchanged (nothing had moved yet) or unspecified.
 CAIRN_API LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                           const LoadOptions& options = {});

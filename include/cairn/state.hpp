@@ -29,9 +29,9 @@ class CAIRN_API State {
   };
 
   /// Local. The elements of `slice` in row-major order. Of `std::span<const T>` only saves work.
-  template <class T>
+  template <class T, std::size_t count>
     requires Element<std::remove_const_t<T>>
-  State& add(std::string name, std::span<T> values, Slice slice) {
+  State& add(std::string name, std::span<T, count> values, Slice slice) {
     Source source = Source::memory(dtype_of<std::remove_const_t<T>>(), values.data());
     return add_entry({std::move(name), std::move(slice), std::move(source), values.size_bytes()});
   }

@@ -55,7 +55,9 @@ inline Slice random_box(Random& random, const Shape& global) {
   return slice;
 }
 
-inline Slice random_slice(Random& random) { return random_box(random, random_shape(random)); }
+inline Slice random_slice(Random& random) {
+  return random_box(random, random_shape(random));
+}
 
 inline std::size_t random_element_bytes(Random& random) {
   return std::size_t{1} << below(random, 5);

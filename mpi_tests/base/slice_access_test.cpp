@@ -224,8 +224,8 @@ TEST(InPlace, PackedMemoryThenAlways) {
 
 TEST(InPlace, PaddedRowsThenWithinARowOnly) {
   std::array<float, 12> values{};
-  const State::Entry entry{"x", whole({3, 3}),
-                           Source::memory(DType::float32, values.data(), Strides{16, 4}), {}};
+  const State::Entry entry{
+      "x", whole({3, 3}), Source::memory(DType::float32, values.data(), Strides{16, 4}), {}};
   const SliceAccess access(entry);
   auto* const begin = reinterpret_cast<std::byte*>(values.data());
   EXPECT_EQ(access.in_place(0, 12), begin);
@@ -248,6 +248,7 @@ TEST(InPlace, CallbacksThenNever) {
   Random random(1);
   const Held held = hold_behind_callbacks(random, whole({4}), DType::float32);
   EXPECT_EQ(SliceAccess(*held.entry).in_place(0, 16), nullptr);
+  EXPECT_EQ(SliceAccess(*held.entry).in_place(4, 8), nullptr);
 }
 
 /// Eight float64 behind callbacks that note how they were called.
@@ -307,7 +308,8 @@ TEST(Callbacks, ElementsCutAtBothEndsThenTheseAreReadBeforeTheyAreWritten) {
   const State::Entry entry = recorded.entry();
   const std::array<std::byte, 64> zeros{};
   SliceAccess(entry).write(13, 27, zeros.data());
-  EXPECT_EQ(recorded.calls, (Calls{{'r', 1, 1}, {'w', 1, 1}, {'w', 2, 1}, {'r', 3, 1}, {'w', 3, 1}}));
+  EXPECT_EQ(recorded.calls,
+            (Calls{{'r', 1, 1}, {'w', 1, 1}, {'w', 2, 1}, {'r', 3, 1}, {'w', 3, 1}}));
   for (std::size_t i = 0; i < 64; ++i) {
     const bool written = i >= 13 && i < 27;
     EXPECT_EQ(recorded.byte(i), written ? std::byte{0} : static_cast<std::byte>(i)) << i;
@@ -321,6 +323,14 @@ TEST(Callbacks, RangeWithinOneElementThenThatElementAlone) {
   SliceAccess(entry).read(18, 21, packed.data());
   EXPECT_EQ(recorded.calls, (Calls{{'r', 2, 1}}));
   EXPECT_EQ(packed, (std::array{std::byte{18}, std::byte{19}, std::byte{20}}));
+}
+
+TEST(Callbacks, NothingWithinAnElementThenNoCall) {
+  Recorded recorded;
+  const State::Entry entry = recorded.entry();
+  SliceAccess(entry).read(19, 19, nullptr);
+  SliceAccess(entry).write(19, 19, nullptr);
+  EXPECT_EQ(recorded.calls, Calls{});
 }
 
 TEST(SliceAccess, ConstantMemoryThenRead) {

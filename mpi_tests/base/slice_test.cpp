@@ -25,14 +25,18 @@ struct Box {
   bool operator==(const Box&) const = default;
 };
 
-Box box_of(const Slice& slice) { return {slice.offset, slice.extent}; }
+Box box_of(const Slice& slice) {
+  return {slice.offset, slice.extent};
+}
 
 TEST(ElementCount, OrdinaryThenTheProduct) {
   EXPECT_EQ(element_count(Shape{4096, 1024}), 4'194'304U);
   EXPECT_EQ(element_count(Shape{7}), 7U);
 }
 
-TEST(ElementCount, ScalarThenOne) { EXPECT_EQ(element_count(Shape{}), 1U); }
+TEST(ElementCount, ScalarThenOne) {
+  EXPECT_EQ(element_count(Shape{}), 1U);
+}
 
 TEST(ElementCount, AnyExtentZeroThenZeroHoweverLargeTheOthers) {
   constexpr std::uint64_t huge = std::numeric_limits<std::uint64_t>::max();
@@ -45,9 +49,13 @@ TEST(ElementCount, MoreThan63BitsThenRefused) {
   EXPECT_EQ(element_count(Shape{std::numeric_limits<std::int64_t>::max()}),
             9'223'372'036'854'775'807U);
   EXPECT_EQ(element_count(Shape{half, half / 4}), std::uint64_t{1} << 62);
-  EXPECT_EQ(refusal([] { element_count(Shape{half, half / 2}); }),
+  EXPECT_EQ(refusal([] {
+              element_count(Shape{half, half / 2});
+            }),
             "shape [4294967296, 2147483648] has too many elements");
-  EXPECT_EQ(refusal([] { element_count(Shape{half, half, half}); }),
+  EXPECT_EQ(refusal([] {
+              element_count(Shape{half, half, half});
+            }),
             "shape [4294967296, 4294967296, 4294967296] has too many elements");
 }
 
@@ -114,7 +122,9 @@ TEST(Split, AnyNumbersThenThePartsFollowEachOtherAndDifferByAtMostOne) {
 }
 
 TEST(Split, NoSuchDimensionThenRefused) {
-  EXPECT_EQ(refusal([] { split({3, 4}, 2, 0, 1); }),
+  EXPECT_EQ(refusal([] {
+              split({3, 4}, 2, 0, 1);
+            }),
             "split along dimension 2 of shape [3, 4], which has 2");
   EXPECT_EQ(refusal([] { split({}, 0, 0, 1); }),
             "split along dimension 0 of shape [], which has 0");
@@ -198,7 +208,9 @@ TEST(Place, UnevenThenAsSplitDoes) {
   EXPECT_EQ(placed({1}, {{3}}, {0}, 2), (Box{{0}, {1}}));
 }
 
-TEST(Place, ScalarThenEverywhere) { EXPECT_EQ(placed({}, {{2, 3}}, {}, 4), (Box{{}, {}})); }
+TEST(Place, ScalarThenEverywhere) {
+  EXPECT_EQ(placed({}, {{2, 3}}, {}, 4), (Box{{}, {}}));
+}
 
 TEST(Place, StageThenDevicesCountFromItsFirstRank) {
   const Mesh stage{{2, 2}, 4};
@@ -209,7 +221,9 @@ TEST(Place, StageThenDevicesCountFromItsFirstRank) {
 
 TEST(Place, RankOutsideTheStageThenRefused) {
   for (const int rank : {3, 8, -1}) {
-    EXPECT_EQ(refusal([&] { placed({8}, {{2, 2}, 4}, {0}, rank); }),
+    EXPECT_EQ(refusal([&] {
+                placed({8}, {{2, 2}, 4}, {0}, rank);
+              }),
               "rank " + std::to_string(rank) + " is not in the mesh [2, 2] from rank 4 on");
   }
 }
@@ -283,8 +297,8 @@ TEST(Place, AnyMeshAndMapThenEachElementIsHeldOnceForEachUnmappedDevice) {
       map.push_back(split ? free_axes.back() : -1);
       if (!split) continue;
       free_axes.pop_back();
-      replicas /= mesh.device_matrix[mesh.device_matrix.size() - 1 -
-                                     static_cast<std::size_t>(map.back())];
+      replicas /=
+          mesh.device_matrix[mesh.device_matrix.size() - 1 - static_cast<std::size_t>(map.back())];
     }
     for (const std::uint64_t holders : holders_of_each(shape, mesh, map)) {
       EXPECT_EQ(holders, replicas);
@@ -293,15 +307,21 @@ TEST(Place, AnyMeshAndMapThenEachElementIsHeldOnceForEachUnmappedDevice) {
 }
 
 TEST(Place, MapOfAnotherLengthThenRefused) {
-  EXPECT_EQ(refusal([] { placed({4, 4}, {{2}}, {0}, 0); }),
+  EXPECT_EQ(refusal([] {
+              placed({4, 4}, {{2}}, {0}, 0);
+            }),
             "tensor map has 1 entries for shape [4, 4]");
   EXPECT_EQ(refusal([] { placed({}, {{2}}, {-1}, 0); }), "tensor map has 1 entries for shape []");
 }
 
 TEST(Place, NoSuchAxisThenRefused) {
-  EXPECT_EQ(refusal([] { placed({4}, {{2, 2}}, {2}, 0); }),
+  EXPECT_EQ(refusal([] {
+              placed({4}, {{2, 2}}, {2}, 0);
+            }),
             "tensor map entry 2 for a device matrix of 2 dimensions: expected -1 to 1");
-  EXPECT_EQ(refusal([] { placed({4}, {{2, 2}}, {-2}, 0); }),
+  EXPECT_EQ(refusal([] {
+              placed({4}, {{2, 2}}, {-2}, 0);
+            }),
             "tensor map entry -2 for a device matrix of 2 dimensions: expected -1 to 1");
   EXPECT_EQ(refusal([] { placed({4}, {}, {0}, 0); }),
             "tensor map entry 0 for a device matrix of 0 dimensions: expected -1");
@@ -312,9 +332,13 @@ TEST(Place, AxisUsedTwiceThenRefused) {
 }
 
 TEST(Place, OptimizerShardOfNothingThenRefused) {
-  EXPECT_EQ(refusal([] { placed({4}, {{2}}, {-1}, 0, {1, 0}); }),
+  EXPECT_EQ(refusal([] {
+              placed({4}, {{2}}, {-1}, 0, {1, 0});
+            }),
             "optimizer shard of step 1 and size 0: expected both at least 1");
-  EXPECT_EQ(refusal([] { placed({4}, {{2}}, {-1}, 0, {0, 2}); }),
+  EXPECT_EQ(refusal([] {
+              placed({4}, {{2}}, {-1}, 0, {0, 2});
+            }),
             "optimizer shard of step 0 and size 2: expected both at least 1");
 }
 

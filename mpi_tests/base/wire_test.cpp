@@ -101,8 +101,7 @@ TEST(WireReader, CountBeyondTheMessageThenDamagedHoweverHuge) {
 
 TEST(WireReader, CutAnywhereThenDamagedAndNothingReadBeyond) {
   const std::vector<std::uint32_t> numbers{1, 2, 3};
-  const Bytes message =
-      WireWriter().put_text("name").put(2.5).put_all(std::span(numbers)).take();
+  const Bytes message = WireWriter().put_text("name").put(2.5).put_all(std::span(numbers)).take();
   for (std::size_t size = 0; size < message.size(); ++size) {
     const Bytes cut(message.begin(), message.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_EQ(damage([&] {

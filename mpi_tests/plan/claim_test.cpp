@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -46,7 +47,9 @@ TEST(Describe, EntriesThenAClaimForEachInTheirOrder) {
   EXPECT_EQ(claims[3].box, (Box{{0, 0}, {2, 3}}));
 }
 
-TEST(Describe, NothingThenNoClaims) { EXPECT_TRUE(describe(State{}).empty()); }
+TEST(Describe, NothingThenNoClaims) {
+  EXPECT_TRUE(describe(State{}).empty());
+}
 
 TEST(Describe, EmptySliceWithoutMemoryThenTaken) {
   State state;

@@ -92,8 +92,8 @@ TEST(Cover, BoxesOverlapThenTheFirstCommonIndexAndBothAreNamed) {
   ASSERT_TRUE(defect);
   EXPECT_EQ(defect->index, (Shape{2, 0}));
   ASSERT_TRUE(defect->overlap);
-  EXPECT_EQ(std::minmax(defect->overlap->first, defect->overlap->second),
-            (std::pair<std::size_t, std::size_t>(0, 1)));
+  EXPECT_EQ(std::min(defect->overlap->first, defect->overlap->second), 0U);
+  EXPECT_EQ(std::max(defect->overlap->first, defect->overlap->second), 1U);
 }
 
 TEST(Cover, GapBeforeAnOverlapThenTheGap) {

@@ -57,9 +57,8 @@ TEST(HomeCheck, RanksDisagreeOnTheShapeThenBothAreNamed) {
 }
 
 TEST(HomeCheck, OneRankDisagreesWithItselfThenItIsNamedTwice) {
-  EXPECT_EQ(
-      ToldHome().of(2, claim("w", whole({4}))).of(2, claim("w", whole({4, 1}))).refusal(),
-      "tensor \"w\": rank 2 says float32 [4], rank 2 says float32 [4, 1]");
+  EXPECT_EQ(ToldHome().of(2, claim("w", whole({4}))).of(2, claim("w", whole({4, 1}))).refusal(),
+            "tensor \"w\": rank 2 says float32 [4], rank 2 says float32 [4, 1]");
 }
 
 TEST(HomeCheck, EmptyBoxOfAnotherTypeThenStillADisagreement) {

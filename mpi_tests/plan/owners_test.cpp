@@ -47,12 +47,15 @@ TEST(BestCandidates, OfOneRankSeveralTimesThenSummed) {
               ElementsAre(Candidate{5, 1, 3}, Candidate{7, 1, 31}));
 }
 
-TEST(BestCandidates, NoneThenNone) { EXPECT_THAT(best_candidates({}), IsEmpty()); }
+TEST(BestCandidates, NoneThenNone) {
+  EXPECT_THAT(best_candidates({}), IsEmpty());
+}
 
 TEST(BestCandidates, MoreThanAreKeptThenThoseWithMost) {
-  EXPECT_THAT(best_candidates({{3, 0, 5}, {3, 1, 50}, {3, 2, 6}, {3, 3, 40}, {3, 4, 30}, {3, 5, 7}}),
-              ElementsAre(Candidate{3, 1, 50}, Candidate{3, 3, 40}, Candidate{3, 4, 30},
-                          Candidate{3, 5, 7}));
+  EXPECT_THAT(
+      best_candidates({{3, 0, 5}, {3, 1, 50}, {3, 2, 6}, {3, 3, 40}, {3, 4, 30}, {3, 5, 7}}),
+      ElementsAre(Candidate{3, 1, 50}, Candidate{3, 3, 40}, Candidate{3, 4, 30},
+                  Candidate{3, 5, 7}));
 }
 
 using BytesOfRank = std::map<std::int32_t, std::uint64_t>;
@@ -108,13 +111,15 @@ TEST(BestCandidates, GatheredFromSeveralPlacesThenPassedOnAgain) {
 }
 
 TEST(AssignOwners, EachBlockHeldByOneRankThenThatRank) {
-  const Candidates candidates{{4, 2, 10}, {5, 0, 10}, {6, 1, 10}, {7, 2, 10}, {8, 1, 10}, {9, 0, 10}};
+  const Candidates candidates{{4, 2, 10}, {5, 0, 10}, {6, 1, 10},
+                              {7, 2, 10}, {8, 1, 10}, {9, 0, 10}};
   EXPECT_THAT(assign_owners(blocks_from(4, 6), candidates, 3), ElementsAre(2, 0, 1, 2, 1, 0));
 }
 
 TEST(AssignOwners, TwoHoldersThenTheOneWithMore) {
-  EXPECT_THAT(assign_owners(Blocks{0, 1}, Candidates{{0, 0, 40}, {0, 1, 60}, {1, 0, 60}, {1, 1, 40}}, 2),
-              ElementsAre(1, 0));
+  EXPECT_THAT(
+      assign_owners(Blocks{0, 1}, Candidates{{0, 0, 40}, {0, 1, 60}, {1, 0, 60}, {1, 1, 40}}, 2),
+      ElementsAre(1, 0));
 }
 
 TEST(AssignOwners, HolderOfEverythingThenNoMoreThanItsShare) {
@@ -185,7 +190,8 @@ TEST(AssignOwners, AnyCandidatesThenAnotherRankOnlyWhereAllHoldersAreFull) {
     Candidates candidates;
     for (const std::uint64_t block : blocks) {
       for (auto n = below(random, 4); n > 0; --n) {
-        const auto rank = static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(ranks)));
+        const auto rank =
+            static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(ranks)));
         if (held[block].emplace(rank, 1).second) candidates.push_back({block, rank, 1});
       }
     }

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <vector>
 
+#include "base/convert.hpp"
+#include "cairn/error.hpp"
+
 namespace cairn {
 namespace {
 
@@ -16,6 +19,7 @@ constexpr std::size_t kLargestElement = 16;
 template <class Whole, class Part>
 void by_elements(std::uint64_t first, std::uint64_t last, std::size_t size, Whole&& whole,
                  Part&& part) {
+  if (first >= last) return;
   std::uint64_t at = first;
   if (at % size != 0) {
     const std::uint64_t end = std::min(last, (at / size + 1) * size);
@@ -101,6 +105,76 @@ void SliceAccess::write_from_image(std::uint64_t first, std::uint64_t last, cons
   std::vector<std::byte> packed(last - first);
   copy_local(image, image_origin, packed_place(first, last), packed.data(), first, last);
   write(first, last, packed.data());
+}
+
+SliceFiller::SliceFiller(const State::Entry& entry, DType stored, bool allow_overflow)
+    : entry_(&entry),
+      access_(entry),
+      stored_(stored),
+      converts_(stored != entry.source.dtype()),
+      allow_overflow_(allow_overflow) {}
+
+std::byte* SliceFiller::in_place(std::uint64_t first, std::uint64_t last) const {
+  return converts_ ? nullptr : access_.in_place(first, last);
+}
+
+void SliceFiller::write(std::uint64_t first, std::uint64_t last, const std::byte* packed) {
+  if (!converts_) {
+    access_.write(first, last, packed);
+    return;
+  }
+  by_elements(
+      first, last, size_of(stored_),
+      [&](std::uint64_t element, std::uint64_t count, std::uint64_t at) {
+        convert_whole(element, count, packed + at);
+      },
+      [&](std::uint64_t element, std::uint64_t begin, std::uint64_t end, std::uint64_t at) {
+        add_part(element, begin, end, packed + at);
+      });
+}
+
+void SliceFiller::write_from_image(std::uint64_t first, std::uint64_t last, const Strided& image,
+                                   const std::byte* block, std::uint64_t origin) {
+  if (!converts_) {
+    access_.write_from_image(first, last, image, block, origin);
+    return;
+  }
+  std::vector<std::byte> packed(last - first);
+  copy_local(image, block - origin, packed_place(first, last), packed.data(), first, last);
+  write(first, last, packed.data());
+}
+
+void SliceFiller::convert_whole(std::uint64_t element, std::uint64_t count,
+                                const std::byte* stored) {
+  constexpr std::uint64_t kAtATime = 1 << 15;
+  const DType wanted = entry_->source.dtype();
+  std::vector<std::byte> converted(std::min(count, kAtATime) * size_of(wanted));
+  for (std::uint64_t done = 0; done < count; done += kAtATime) {
+    const std::uint64_t n = std::min(kAtATime, count - done);
+    const auto misfit =
+        convert(stored_, stored + done * size_of(stored_), wanted, converted.data(), n);
+    if (misfit && !allow_overflow_) {
+      throw Error(ErrorCode::mismatch,
+                  "tensor \"" + entry_->name + "\": element " +
+                      std::to_string(element + done + *misfit) + " of the slice at " +
+                      to_string(entry_->slice.offset) + " is " +
+                      std::string(to_string(stored_)) + " in the file and does not fit in " +
+                      std::string(to_string(wanted)));
+    }
+    const std::uint64_t first = (element + done) * size_of(wanted);
+    access_.write(first, first + n * size_of(wanted), converted.data());
+  }
+}
+
+void SliceFiller::add_part(std::uint64_t element, std::uint64_t begin, std::uint64_t end,
+                           const std::byte* bytes) {
+  CutElement& cut = cut_[element];
+  cut.bytes.resize(size_of(stored_));
+  std::memcpy(cut.bytes.data() + begin, bytes, end - begin);
+  cut.there += end - begin;
+  if (cut.there < cut.bytes.size()) return;
+  convert_whole(element, 1, cut.bytes.data());
+  cut_.erase(element);
 }
 
 }  // namespace cairn

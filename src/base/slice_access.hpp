@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
 
 #include "base/strided.hpp"
 #include "cairn/state.hpp"
@@ -30,6 +33,38 @@ class SliceAccess {
   const State::Entry* entry_;
   std::size_t element_bytes_;
   Strided memory_;
+};
+
+/// Fills one entry of a State from local bytes as the file has them: as they are, or, where the file
+/// has another dtype, converted. Local bytes count the file's elements then.
+class SliceFiller {
+ public:
+  /// `allow_overflow`: values that do not fit are no error.
+  SliceFiller(const State::Entry& entry, DType stored, bool allow_overflow);
+
+  /// As with SliceAccess; null where values are converted.
+  [[nodiscard]] std::byte* in_place(std::uint64_t first, std::uint64_t last) const;
+  void write(std::uint64_t first, std::uint64_t last, const std::byte* packed);
+  void write_from_image(std::uint64_t first, std::uint64_t last, const Strided& image,
+                        const std::byte* block, std::uint64_t origin);
+
+ private:
+  /// An element that a block boundary cuts: its bytes come in two parts, in any order.
+  struct CutElement {
+    std::vector<std::byte> bytes;
+    std::size_t there = 0;
+  };
+
+  void convert_whole(std::uint64_t element, std::uint64_t count, const std::byte* stored);
+  void add_part(std::uint64_t element, std::uint64_t begin, std::uint64_t end,
+                const std::byte* bytes);
+
+  const State::Entry* entry_;
+  SliceAccess access_;
+  DType stored_;
+  bool converts_;
+  bool allow_overflow_;
+  std::map<std::uint64_t, CutElement> cut_;
 };
 
 }  // namespace cairn

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "cairn/error.hpp"
 
@@ -24,6 +26,27 @@ bool mpi_is_up() {
 }
 
 int size_as_int(std::size_t bytes) { return static_cast<int>(bytes); }
+
+/// What MPI reads or writes while an operation is under way. After a wait that was given up it may
+/// do so at any later time, when the missing rank comes after all: then it is never freed.
+template <class T>
+class Lent {
+ public:
+  Lent(const bool& given_up, T value)
+      : given_up_(given_up), value_(std::make_unique<T>(std::move(value))) {}
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+  ~Lent() {
+    if (given_up_) static_cast<void>(value_.release());
+  }
+
+  T& operator*() const noexcept { return *value_; }
+  T* operator->() const noexcept { return value_.get(); }
+
+ private:
+  const bool& given_up_;
+  std::unique_ptr<T> value_;
+};
 
 }  // namespace
 
@@ -73,6 +96,7 @@ void Comm::check_deadline(std::chrono::steady_clock::time_point since,
 void Comm::idle() noexcept { sched_yield(); }
 
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
+  refuse_if_broken();
   constexpr unsigned kTestsBetweenLooksAtTheClock = 64;
   const auto since = std::chrono::steady_clock::now();
   for (unsigned tests = 1;; ++tests) {
@@ -87,6 +111,7 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
 }
 
 void Comm::test_some(std::span<MPI_Request> requests, std::vector<int>& completed) const {
+  refuse_if_broken();
   completed.resize(requests.size());
   int count = 0;
   check(MPI_Testsome(static_cast<int>(requests.size()), requests.data(), &count, completed.data(),
@@ -104,6 +129,7 @@ MPI_Request Comm::vote(const std::int32_t& mine, std::int32_t& greatest) const {
 }
 
 MPI_Request Comm::send(std::span<const std::byte> bytes, int to) const {
+  refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Isend(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, to, kTag, comm_, &request),
         "MPI_Isend");
@@ -111,33 +137,39 @@ MPI_Request Comm::send(std::span<const std::byte> bytes, int to) const {
 }
 
 MPI_Request Comm::receive(std::span<std::byte> bytes, int from) const {
+  refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Irecv(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, from, kTag, comm_, &request),
         "MPI_Irecv");
   return request;
 }
 
-void Comm::allreduce_raw(void* values, int count, MPI_Datatype type, MPI_Op op) const {
+void Comm::allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type,
+                         MPI_Op op) const {
   refuse_if_broken();
+  const Lent<Bytes> lent(broken_, Bytes(values.begin(), values.end()));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallreduce(MPI_IN_PLACE, values, count, type, op, comm_, &request), "MPI_Iallreduce");
+  check(MPI_Iallreduce(MPI_IN_PLACE, lent->data(), count, type, op, comm_, &request),
+        "MPI_Iallreduce");
   wait({&request, 1}, "all ranks in a reduction");
+  std::ranges::copy(*lent, values.begin());
 }
 
-Bytes Comm::broadcast(Bytes bytes, int root) const {
+Bytes Comm::broadcast(Bytes own, int root) const {
   refuse_if_broken();
-  std::uint64_t size = bytes.size();
+  const Lent<std::uint64_t> size(broken_, own.size());
+  const Lent<Bytes> bytes(broken_, std::move(own));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibcast(&size, 1, MPI_UINT64_T, root, comm_, &request), "MPI_Ibcast");
+  check(MPI_Ibcast(&*size, 1, MPI_UINT64_T, root, comm_, &request), "MPI_Ibcast");
   wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
-  bytes.resize(size);
-  for (std::size_t at = 0; at < bytes.size(); at += kLargestPart) {
-    const std::size_t part = std::min(kLargestPart, bytes.size() - at);
-    check(MPI_Ibcast(bytes.data() + at, size_as_int(part), MPI_BYTE, root, comm_, &request),
+  bytes->resize(*size);
+  for (std::size_t at = 0; at < bytes->size(); at += kLargestPart) {
+    const std::size_t part = std::min(kLargestPart, bytes->size() - at);
+    check(MPI_Ibcast(bytes->data() + at, size_as_int(part), MPI_BYTE, root, comm_, &request),
           "MPI_Ibcast");
     wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
   }
-  return bytes;
+  return std::move(*bytes);
 }
 
 namespace {
@@ -150,56 +182,61 @@ void post_parts(std::vector<MPI_Request>& requests, std::span<std::byte> bytes, 
 
 }  // namespace
 
-std::vector<Bytes> Comm::gather(Bytes bytes) const {
+std::vector<Bytes> Comm::gather(Bytes own) const {
   refuse_if_broken();
-  std::vector<std::uint64_t> sizes(rank_ == 0 ? static_cast<std::size_t>(size_) : 0);
-  std::uint64_t size = bytes.size();
+  using Sizes = std::vector<std::uint64_t>;
+  const Lent<Sizes> sizes(broken_, Sizes(rank_ == 0 ? static_cast<std::size_t>(size_) : 0));
+  const Lent<std::uint64_t> size(broken_, own.size());
+  const Lent<Bytes> bytes(broken_, std::move(own));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Igather(&size, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, 0, comm_, &request),
+  check(MPI_Igather(&*size, 1, MPI_UINT64_T, sizes->data(), 1, MPI_UINT64_T, 0, comm_, &request),
         "MPI_Igather");
   wait({&request, 1}, "the sizes of a gather");
   std::vector<MPI_Request> requests;
   if (rank_ != 0) {
-    post_parts(requests, bytes, [&](auto part) { return send(part, 0); });
+    post_parts(requests, *bytes, [&](auto part) { return send(part, 0); });
     wait(requests, "rank 0 in a gather");
     return {};
   }
-  std::vector<Bytes> all(static_cast<std::size_t>(size_));
-  for (int from = 1; from < size_; ++from) {
-    Bytes& target = all[static_cast<std::size_t>(from)];
-    target.resize(sizes[static_cast<std::size_t>(from)]);
-    post_parts(requests, target, [&](auto part) { return receive(part, from); });
+  const Lent<std::vector<Bytes>> all(broken_, std::vector<Bytes>(sizes->size()));
+  for (std::size_t from = 1; from < all->size(); ++from) {
+    Bytes& target = (*all)[from];
+    target.resize((*sizes)[from]);
+    post_parts(requests, target, [&](auto part) { return receive(part, static_cast<int>(from)); });
   }
-  all[0] = std::move(bytes);
+  all->front() = std::move(*bytes);
   wait(requests, "all ranks in a gather");
-  return all;
+  return std::move(*all);
 }
 
-std::vector<Bytes> Comm::exchange(std::vector<Bytes> to) const {
+std::vector<Bytes> Comm::exchange(std::vector<Bytes> own) const {
   refuse_if_broken();
   const auto ranks = static_cast<std::size_t>(size_);
-  std::vector<std::uint64_t> sending(ranks);
-  std::vector<std::uint64_t> coming(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) sending[r] = to[r].size();
+  const auto me = static_cast<std::size_t>(rank_);
+  using Sizes = std::vector<std::uint64_t>;
+  const Lent<Sizes> sending(broken_, Sizes(ranks));
+  const Lent<Sizes> coming(broken_, Sizes(ranks));
+  const Lent<std::vector<Bytes>> to(broken_, std::move(own));
+  const Lent<std::vector<Bytes>> from(broken_, std::vector<Bytes>(ranks));
+  for (std::size_t r = 0; r < ranks; ++r) (*sending)[r] = (*to)[r].size();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ialltoall(sending.data(), 1, MPI_UINT64_T, coming.data(), 1, MPI_UINT64_T, comm_,
+  check(MPI_Ialltoall(sending->data(), 1, MPI_UINT64_T, coming->data(), 1, MPI_UINT64_T, comm_,
                       &request),
         "MPI_Ialltoall");
   wait({&request, 1}, "the sizes of an exchange");
-  std::vector<Bytes> from(ranks);
   std::vector<MPI_Request> requests;
   for (std::size_t r = 0; r < ranks; ++r) {
-    if (static_cast<int>(r) == rank_) continue;
-    from[r].resize(coming[r]);
-    post_parts(requests, from[r], [&](auto part) { return receive(part, static_cast<int>(r)); });
+    if (r == me) continue;
+    (*from)[r].resize((*coming)[r]);
+    post_parts(requests, (*from)[r], [&](auto part) { return receive(part, static_cast<int>(r)); });
   }
   for (std::size_t r = 0; r < ranks; ++r) {
-    if (static_cast<int>(r) == rank_) continue;
-    post_parts(requests, to[r], [&](auto part) { return send(part, static_cast<int>(r)); });
+    if (r == me) continue;
+    post_parts(requests, (*to)[r], [&](auto part) { return send(part, static_cast<int>(r)); });
   }
-  from[static_cast<std::size_t>(rank_)] = std::move(to[static_cast<std::size_t>(rank_)]);
+  (*from)[me] = std::move((*to)[me]);
   wait(requests, "all ranks in an exchange");
-  return from;
+  return std::move(*from);
 }
 
 }  // namespace cairn::coord

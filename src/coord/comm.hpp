@@ -34,14 +34,14 @@ class Comm {
   template <class T>
   void allreduce(std::span<T> values, MPI_Op op) const;
   /// Collective. The buffer of `root` on every rank; what others pass is ignored.
-  [[nodiscard]] Bytes broadcast(Bytes bytes, int root = 0) const;
+  [[nodiscard]] Bytes broadcast(Bytes own, int root = 0) const;
   /// Collective. Rank 0 gets what every rank passes, by rank; the others get nothing.
-  [[nodiscard]] std::vector<Bytes> gather(Bytes bytes) const;
-  /// Collective. Rank r gets `to[r]` of every rank, by rank. Empty messages cost nothing.
-  [[nodiscard]] std::vector<Bytes> exchange(std::vector<Bytes> to) const;
+  [[nodiscard]] std::vector<Bytes> gather(Bytes own) const;
+  /// Collective. Rank r gets `own[r]` of every rank, by rank. Empty messages cost nothing.
+  [[nodiscard]] std::vector<Bytes> exchange(std::vector<Bytes> own) const;
 
   /// Collective, but does not wait: the maximum of `mine` over all ranks, in `greatest` once the
-  /// request is complete. Both must stay until then.
+  /// request is complete. Both must stay until then, and for ever where that never is.
   [[nodiscard]] MPI_Request vote(const std::int32_t& mine, std::int32_t& greatest) const;
 
   /// Local. Non-blocking point to point, in order for each pair of ranks.
@@ -60,7 +60,7 @@ class Comm {
   static void check(int code, std::string_view what);
 
  private:
-  void allreduce_raw(void* values, int count, MPI_Datatype type, MPI_Op op) const;
+  void allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type, MPI_Op op) const;
   void refuse_if_broken() const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;
@@ -98,7 +98,8 @@ void Comm::allreduce(std::span<T> values, MPI_Op op) const {
   constexpr std::size_t kMost = std::size_t{1} << 24;  // MPI counts are int
   for (std::size_t at = 0; at < values.size(); at += kMost) {
     const std::size_t count = std::min(kMost, values.size() - at);
-    allreduce_raw(values.data() + at, static_cast<int>(count), mpi_type<T>(), op);
+    allreduce_raw(std::as_writable_bytes(values.subspan(at, count)), static_cast<int>(count),
+                  mpi_type<T>(), op);
   }
 }
 

@@ -11,7 +11,7 @@ constexpr std::size_t kMostMessages = 32;
 }  // namespace
 
 LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
-                       std::span<const SliceAccess> slices, const storage::PosixFile& file,
+                       std::span<SliceFiller> slices, const storage::PosixFile& file,
                        Staging& staging)
     : comm_(comm),
       routes_(routes),

@@ -21,7 +21,7 @@ namespace cairn::coord {
 /// memory. A rank that fails goes on exchanging; its error is the result of `run`.
 class LoadEngine {
  public:
-  LoadEngine(const Comm& comm, const plan::Routes& routes, std::span<const SliceAccess> slices,
+  LoadEngine(const Comm& comm, const plan::Routes& routes, std::span<SliceFiller> slices,
              const storage::PosixFile& file, Staging& staging);
 
   /// Collective. Returns the first error of this rank.
@@ -57,7 +57,7 @@ class LoadEngine {
 
   const Comm& comm_;
   const plan::Routes& routes_;
-  std::span<const SliceAccess> slices_;
+  std::span<SliceFiller> slices_;
   Staging& staging_;
   std::vector<Slot> slots_;
   std::vector<std::size_t> free_slots_;

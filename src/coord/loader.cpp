@@ -64,7 +64,9 @@ auto with_state_unchanged(Step&& step) {
   try {
     return step();
   } catch (const Error& error) {
-    throw Error(error.code(), std::string(error.what()) + " (state unchanged)", error.rank());
+    const std::string text = error.what();
+    const bool said = text.find("(state unchanged)") != std::string::npos;
+    throw Error(error.code(), said ? text : text + " (state unchanged)", error.rank());
   }
 }
 
@@ -80,11 +82,12 @@ class Load {
       open();
       describe();
     });
-    const auto places = match_strictly(comm_, claims_, index_.tensors, path_.string());
-    plan(places);
+    match_ = with_state_unchanged(
+        [&] { return match(comm_, claims_, index_.tensors, options_, path_.string()); });
+    plan();
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    return report(places, passed.count());
+    return report(passed.count());
   }
 
  private:
@@ -124,7 +127,7 @@ class Load {
   }
 
   /// The blocks of the body, and who reads which of those that anybody needs.
-  void plan(const std::vector<std::size_t>& places) {
+  void plan() {
     const std::uint64_t block_bytes = index_.record.block_bytes;
     const std::uint64_t first_block = index_.record.head_bytes / block_bytes;
     const std::uint64_t block_count = index_.record.tail_offset / block_bytes - first_block;
@@ -132,11 +135,11 @@ class Load {
     std::vector<plan::Holding> holdings;
     for (std::uint32_t i = 0; i < claims_.size(); ++i) {
       const plan::Claim& claim = claims_[i];
-      if (element_count(claim.box.extent) == 0) continue;
+      if (!match_.places[i] || element_count(claim.box.extent) == 0) continue;
+      const PlacedTensor& stored = index_.tensors[*match_.places[i]];
       plan::Holding holding{i,
                             image_place({claim.tensor.shape, claim.box.offset, claim.box.extent},
-                                        size_of(claim.tensor.dtype),
-                                        index_.tensors[places[i]].offset),
+                                        size_of(stored.dtype), stored.offset),
                             {}};
       for_each_block(holding.image, block_bytes,
                      [&](std::uint64_t block, std::uint64_t first, std::uint64_t last) {
@@ -180,9 +183,14 @@ class Load {
   }
 
   void move() {
-    std::vector<SliceAccess> slices;
+    std::vector<SliceFiller> slices;
     slices.reserve(state_.entries().size());
-    for (const State::Entry& entry : state_.entries()) slices.emplace_back(entry);
+    for (std::size_t i = 0; i < state_.entries().size(); ++i) {
+      const State::Entry& entry = state_.entries()[i];
+      const auto place = match_.places[i];
+      slices.emplace_back(entry, place ? index_.tensors[*place].dtype : entry.source.dtype(),
+                          options_.allow_overflow);
+    }
     std::unique_ptr<Staging> staging;
     with_state_unchanged([&] {
       run_together(comm_, [&] {
@@ -201,10 +209,12 @@ class Load {
     }
   }
 
-  LoadReport report(const std::vector<std::size_t>& places, double seconds) {
+  LoadReport report(double seconds) {
     std::vector<std::uint64_t> asked(index_.tensors.size(), 0);  // bytes of each tensor
     for (std::size_t i = 0; i < claims_.size(); ++i) {
-      asked[places[i]] += element_count(claims_[i].box.extent) * size_of(claims_[i].tensor.dtype);
+      if (!match_.places[i]) continue;
+      const std::size_t t = *match_.places[i];
+      asked[t] += element_count(claims_[i].box.extent) * size_of(index_.tensors[t].dtype);
     }
     comm_.allreduce(std::span<std::uint64_t>(asked), MPI_SUM);
     LoadReport report;
@@ -228,6 +238,9 @@ class Load {
     const Bytes told = comm_.broadcast(writer.take());
     report.seconds = WireReader(told).get<double>();
     report.direct_io = direct_;
+    report.missing = match_.missing;
+    report.extra = match_.extra;
+    report.different = match_.different;
     return report;
   }
 
@@ -239,6 +252,7 @@ class Load {
   storage::ImageIndex index_;
   bool direct_ = false;
   std::vector<plan::Claim> claims_;
+  Match match_;
   plan::Routes routes_;
   std::uint64_t staged_ = 0;
 };

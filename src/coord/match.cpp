@@ -1,10 +1,13 @@
 #include "coord/match.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 
+#include "base/convert.hpp"
 #include "cairn/error.hpp"
 
 namespace cairn::coord {
@@ -23,68 +26,119 @@ std::string shape_and_type(const TensorInfo& tensor) {
   return std::string(to_string(tensor.dtype)) + " " + to_string(tensor.shape);
 }
 
-/// What is wrong, in order, each thing once however many ranks found it.
-std::set<std::string> unite(const std::vector<Bytes>& from_ranks) {
-  std::set<std::string> all;
-  for (const Bytes& bytes : from_ranks) {
-    for (WireReader reader(bytes); !reader.done();) all.insert(reader.get_text());
+/// The kinds of what does not fit, as they travel.
+enum class Kind : std::uint8_t { missing, extra, different };
+
+struct Problem {
+  Kind kind;
+  std::string text;
+
+  auto operator<=>(const Problem&) const = default;
+};
+
+void put(WireWriter& writer, const Problem& problem) {
+  writer.put(problem.kind).put_text(problem.text);
+}
+
+std::set<Problem> get_all(std::span<const std::byte> bytes) {
+  std::set<Problem> all;
+  for (WireReader reader(bytes); !reader.done();) {
+    const Kind kind = reader.get<Kind>();
+    all.insert({kind, reader.get_text()});
   }
   return all;
 }
 
-std::string list(const std::set<std::string>& problems, const std::string& where) {
+/// Collective. What any rank found, each thing once, on all ranks.
+std::set<Problem> unite(const Comm& comm, WireWriter mine) {
+  const std::vector<Bytes> from_ranks = comm.gather(mine.take());
+  WireWriter all;
+  std::set<Problem> problems;
+  for (const Bytes& bytes : from_ranks) problems.merge(get_all(bytes));
+  for (const Problem& problem : problems) put(all, problem);
+  return get_all(comm.broadcast(all.take()));
+}
+
+[[noreturn]] void refuse(const std::set<Problem>& problems, const std::string& where) {
   std::string text = "the state does not match " + where + " in " +
                      std::to_string(problems.size()) +
                      (problems.size() == 1 ? " tensor" : " tensors") + " (state unchanged)";
   std::size_t n = 0;
-  for (const std::string& problem : problems) {
+  for (const auto& [kind, what] : problems) {
     if (n++ == kMostListed) {
-      return text + "\n  … and " + std::to_string(problems.size() - kMostListed) + " more";
+      text += "\n  … and " + std::to_string(problems.size() - kMostListed) + " more";
+      break;
     }
-    text += "\n  " + problem;
+    text += kind == Kind::missing ? "\n  missing in the file: "
+            : kind == Kind::extra ? "\n  extra in the file: "
+                                  : "\n  different: ";
+    text += what;
   }
-  return text;
+  throw Error(ErrorCode::mismatch, text);
 }
+
+/// The name in the file of what the state calls `name`.
+std::string name_in_file(std::string_view name, const LoadOptions& options) {
+  if (name.starts_with(options.strip_prefix)) name.remove_prefix(options.strip_prefix.size());
+  return options.add_prefix + std::string(name);
+}
+
+/// Whether a tensor of the file could be asked for under these rules at all.
+bool takes_part(std::string_view in_file, const LoadOptions& options) {
+  if (!in_file.starts_with(options.add_prefix)) return false;
+  if (!options.filter) return true;
+  const std::string_view rest = in_file.substr(options.add_prefix.size());
+  return options.filter(options.strip_prefix + std::string(rest)) || options.filter(rest);
+}
+
+bool fits(const TensorInfo& stored, const TensorInfo& wanted, const LoadOptions& options) {
+  if (stored.shape != wanted.shape) return false;
+  return stored.dtype == wanted.dtype ||
+         (options.convert_dtype && is_convertible(stored.dtype, wanted.dtype));
+}
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
 }  // namespace
 
-std::vector<std::size_t> match_strictly(const Comm& comm, std::span<const plan::Claim> claims,
-                                        std::span<const PlacedTensor> stored,
-                                        const std::string& where) {
+Match match(const Comm& comm, std::span<const plan::Claim> claims,
+            std::span<const PlacedTensor> stored, const LoadOptions& options,
+            const std::string& where) {
+  Match match;
   WireWriter problems;
-  std::vector<std::size_t> places;
   std::vector<std::uint8_t> asked_for(stored.size(), 0);
   for (const plan::Claim& claim : claims) {
     const TensorInfo& tensor = claim.tensor;
-    const auto place = find(stored, tensor.name);
+    std::optional<std::size_t>& place = match.places.emplace_back();
+    if (options.filter && !options.filter(tensor.name)) continue;
+    place = find(stored, name_in_file(tensor.name, options));
     if (!place) {
-      problems.put_text("missing in the file: \"" + tensor.name + "\" " + shape_and_type(tensor));
+      put(problems, {Kind::missing, quoted(tensor.name) + " " + shape_and_type(tensor)});
       continue;
     }
-    places.push_back(*place);
     asked_for[*place] = 1;
-    if (static_cast<const TensorInfo&>(stored[*place]) != tensor) {
-      problems.put_text("different: \"" + tensor.name + "\" is " + shape_and_type(stored[*place]) +
-                        " in the file, " + shape_and_type(tensor) + " in the state");
-    }
+    if (fits(stored[*place], tensor, options)) continue;
+    put(problems, {Kind::different, quoted(tensor.name) + " is " + shape_and_type(stored[*place]) +
+                                        " in the file, " + shape_and_type(tensor) +
+                                        " in the state"});
+    place.reset();
   }
   comm.allreduce(std::span<std::uint8_t>(asked_for), MPI_MAX);
   if (comm.rank() == 0) {
     for (std::size_t i = 0; i < stored.size(); ++i) {
-      if (asked_for[i] != 0) continue;
-      problems.put_text("extra in the file: \"" + stored[i].name + "\" " +
-                        shape_and_type(stored[i]));
+      if (asked_for[i] != 0 || !takes_part(stored[i].name, options)) continue;
+      put(problems, {Kind::extra, quoted(stored[i].name) + " " + shape_and_type(stored[i])});
     }
   }
-  const std::vector<Bytes> from_ranks = comm.gather(problems.take());
-  WireWriter verdict;
-  if (comm.rank() == 0) {
-    const std::set<std::string> all = unite(from_ranks);
-    if (!all.empty()) verdict.put_text(list(all, where));
+  const std::set<Problem> all = unite(comm, std::move(problems));
+  if (options.strict && !all.empty()) refuse(all, where);
+  for (const auto& [kind, text] : all) {
+    auto& list = kind == Kind::missing ? match.missing
+                 : kind == Kind::extra ? match.extra
+                                       : match.different;
+    list.push_back(text);
   }
-  const Bytes told = comm.broadcast(verdict.take());
-  if (!told.empty()) throw Error(ErrorCode::mismatch, WireReader(told).get_text());
-  return places;
+  return match;
 }
 
 }  // namespace cairn::coord

@@ -1,20 +1,33 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/tensor.hpp"
+#include "cairn/save.hpp"
 #include "coord/comm.hpp"
 #include "plan/claim.hpp"
 
 namespace cairn::coord {
 
-/// Collective. Strict: throws one `mismatch` on all ranks, which lists every tensor that some rank
-/// asks for and the file does not have, that the file has and no rank asks for, or that differs in
-/// shape or dtype. Returns where each claim's tensor stands in `stored`, which is sorted by name.
-std::vector<std::size_t> match_strictly(const Comm& comm, std::span<const plan::Claim> claims,
-                                        std::span<const PlacedTensor> stored,
-                                        const std::string& where);
+/// Which claims are filled from which tensors, and what does not fit. The lists are the same on all
+/// ranks.
+struct Match {
+  /// Of each claim: its tensor's place in `stored`, or nothing where it is not loaded.
+  std::vector<std::optional<std::size_t>> places;
+  std::vector<std::string> missing;
+  std::vector<std::string> extra;
+  std::vector<std::string> different;
+};
+
+/// Collective. Looks the claims up in `stored`, which is sorted by name, by the rules of `options`;
+/// judged over all ranks together. Where they are strict and anything does not fit, throws one
+/// `mismatch` on all ranks, which lists it all. `where` is the file's path.
+Match match(const Comm& comm, std::span<const plan::Claim> claims,
+            std::span<const PlacedTensor> stored, const LoadOptions& options,
+            const std::string& where);
 
 }  // namespace cairn::coord

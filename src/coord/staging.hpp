@@ -13,9 +13,10 @@ namespace cairn::coord {
 /// Hands out pieces of one buffer; they come back in nearly the order they went out.
 class RingArena {
  public:
+  /// `bytes` is a multiple of 64.
   explicit RingArena(std::size_t bytes) : buffer_(bytes) {}
 
-  /// Null where there is no room now. An empty arena has room for its whole size.
+  /// `bytes` > 0. Null where there is no room now. An empty arena has room for its whole size.
   std::byte* try_take(std::size_t bytes);
   void give_back(const std::byte* piece);
 

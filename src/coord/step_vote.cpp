@@ -29,15 +29,20 @@ std::array<Range, n> ranges_of(const Comm& comm, const std::array<std::uint64_t,
 
 }  // namespace
 
+StepVote::~StepVote() {
+  // MPI may write into it for as long as it runs.
+  if (request_ != MPI_REQUEST_NULL) static_cast<void>(ballot_.release());
+}
+
 bool StepVote::complete() {
   if (request_ == MPI_REQUEST_NULL) return false;
   comm_.wait({&request_, 1}, "the vote of the step before");
-  return any_due_ != 0;
+  return ballot_->any_due != 0;
 }
 
 void StepVote::post(bool due) {
-  due_ = due ? 1 : 0;
-  request_ = comm_.vote(due_, any_due_);
+  ballot_->due = due ? 1 : 0;
+  request_ = comm_.vote(ballot_->due, ballot_->any_due);
 }
 
 void check_same_call(const Comm& comm, Call call, std::uint64_t step) {

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "coord/comm.hpp"
@@ -16,6 +17,8 @@ class StepVote {
   explicit StepVote(const Comm& comm) : comm_(comm) {}
   StepVote(const StepVote&) = delete;
   StepVote& operator=(const StepVote&) = delete;
+  /// Local. A vote that is not complete is left alone.
+  ~StepVote();
 
   /// Collective. Completes the last vote, if there is one: whether any rank had said "due".
   bool complete();
@@ -24,9 +27,12 @@ class StepVote {
 
  private:
   const Comm& comm_;
+  struct Ballot {
+    std::int32_t due = 0;
+    std::int32_t any_due = 0;
+  };
   MPI_Request request_ = MPI_REQUEST_NULL;
-  std::int32_t due_ = 0;
-  std::int32_t any_due_ = 0;
+  std::unique_ptr<Ballot> ballot_ = std::make_unique<Ballot>();
 };
 
 /// What a rank is calling; all ranks must call the same.

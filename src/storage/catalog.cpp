@@ -7,6 +7,7 @@
 #include "cairn/error.hpp"
 #include "storage/directory.hpp"
 #include "storage/posix_file.hpp"
+#include "storage/series_lock.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -15,11 +16,19 @@ namespace {
 constexpr std::uint64_t kLargestCatalog = std::uint64_t{16} << 20;
 
 void check_line(const Place& place) {
-  const std::string directory = place.directory.string();
-  if (directory.find_first_of("\t\n") != std::string::npos) {
+  for (const std::string& text : {place.directory.string(), place.prefix}) {
+    if (text.find_first_of("\t\n") == std::string::npos) continue;
     throw Error(ErrorCode::invalid_argument,
-                "directory \"" + directory + "\": tabs and line ends cannot be kept in the catalog");
+                "\"" + text + "\": tabs and line ends cannot be kept in the catalog");
   }
+}
+
+/// Each directory by one name alone, lest its checkpoints count twice.
+Place normal(Place place) {
+  place.directory = place.directory.lexically_normal();
+  if (!place.directory.has_filename()) place.directory = place.directory.parent_path();
+  if (place.directory == ".") place.directory.clear();
+  return place;
 }
 
 }  // namespace
@@ -27,10 +36,15 @@ void check_line(const Place& place) {
 Catalog::Catalog(std::filesystem::path root, std::optional<Place> only)
     : root_(std::move(root)), varies_(!only) {
   if (only) {
-    places_.push_back(std::move(*only));
+    take(std::move(*only));
   } else {
     read();
   }
+}
+
+void Catalog::take(Place place) {
+  place = normal(std::move(place));
+  if (std::ranges::find(places_, place) == places_.end()) places_.push_back(std::move(place));
 }
 
 void Catalog::read() {
@@ -51,25 +65,33 @@ void Catalog::read() {
       throw Error(ErrorCode::damaged, path.string() + ", line " + std::to_string(line) +
                                           ": expected a directory, a tab and a prefix");
     }
-    Place place{text.substr(at, tab - at), text.substr(tab + 1, end - tab - 1)};
-    if (std::ranges::find(places_, place) == places_.end()) places_.push_back(std::move(place));
+    take({text.substr(at, tab - at), text.substr(tab + 1, end - tab - 1)});
     at = end + 1;
   }
 }
 
-void Catalog::add(const Place& place, const policy::TemporaryName& identity) {
+Place Catalog::add(Place place, const policy::TemporaryName& identity) {
+  place = normal(std::move(place));
   const bool known = std::ranges::find(places_, place) != places_.end();
-  if (!known) {
+  if (known && (!varies_ || std::filesystem::exists(root_ / kFileName))) return place;
+  if (varies_) {
     check_line(place);
-    places_.push_back(place);
+    ensure_directory(root_);
+    // Two jobs that add a place at the same time take turns, and neither forgets the other's.
+    constexpr std::chrono::seconds kPatience{10};
+    const SeriesLock turn(root_, kFileName, identity, kPatience);
+    read();
+    write(place, identity);
   }
-  if (varies_ && (!known || !std::filesystem::exists(root_ / kFileName))) write(identity);
+  take(place);
+  return place;
 }
 
-void Catalog::write(policy::TemporaryName identity) const {
-  ensure_directory(root_);
+void Catalog::write(const Place& added, policy::TemporaryName identity) const {
+  std::vector<Place> all = places_;
+  if (std::ranges::find(all, added) == all.end()) all.push_back(added);
   std::string text;
-  for (const Place& place : places_) text += place.directory.string() + "\t" + place.prefix + "\n";
+  for (const Place& place : all) text += place.directory.string() + "\t" + place.prefix + "\n";
   identity.trash = false;
   identity.final_name = kFileName;
   const auto temporary = root_ / policy::format(identity);

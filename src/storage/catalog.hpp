@@ -29,12 +29,15 @@ class Catalog {
 
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
   [[nodiscard]] const std::vector<Place>& places() const noexcept { return places_; }
-  /// Makes the place durable in the catalog before anything is written there.
-  void add(const Place& place, const policy::TemporaryName& identity);
+  /// Makes the place durable in the catalog before anything is written there. What other jobs
+  /// entered meanwhile is kept, and known from then on.
+  /// Returns the place by the one name that it has here.
+  Place add(Place place, const policy::TemporaryName& identity);
 
  private:
   void read();
-  void write(policy::TemporaryName identity) const;
+  void take(Place place);
+  void write(const Place& added, policy::TemporaryName identity) const;
 
   std::filesystem::path root_;
   bool varies_;

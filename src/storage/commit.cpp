@@ -30,8 +30,6 @@
 // I5. A deletion begins with a durable rename to a name that no reader looks at.
 #include "storage/commit.hpp"
 
-#include <sys/stat.h>
-
 #include <system_error>
 #include <utility>
 
@@ -50,9 +48,32 @@ bool is_there(const fs::path& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
-bool was_swept(const PosixFile& file) {
-  struct stat info {};
-  return ::fstat(file.descriptor(), &info) == 0 && info.st_nlink == 0;
+/// Throws where `path` bears something that this library never gave that name.
+void refuse_foreign(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::symlink_status(path, ignored);
+  if (!fs::exists(status)) return;
+  const auto name = policy::parse_checkpoint_name(path.filename().string());
+  if (name && fs::is_symlink(status)) return;  // the link steps aside, not what it leads to
+  const bool is_shards = name && name->kind == policy::Kind::shards;
+  if (is_shards ? fs::is_directory(status) : fs::is_regular_file(status)) return;
+  throw Error(ErrorCode::invalid_argument, path.string() + " is not a " +
+                                               (is_shards ? "directory" : "regular file") +
+                                               "; it is not replaced");
+}
+
+/// The longest of the names that derive from `name` must be one that a file can have.
+void check_length(const std::string& name, policy::TemporaryName identity) {
+  identity.trash = true;
+  identity.final_name = name + kReplaced;
+  const std::size_t derived = policy::format(identity).size();
+  if (derived <= policy::kMaxFileNameBytes) return;
+  const std::size_t excess = derived - policy::kMaxFileNameBytes;
+  throw Error(ErrorCode::invalid_argument,
+              "\"" + name + "\" has " + std::to_string(name.size()) +
+                  " bytes and is too long by " + std::to_string(excess) +
+                  ": the temporary names that derive from it must have " +
+                  std::to_string(policy::kMaxFileNameBytes) + " bytes at most");
 }
 
 }  // namespace
@@ -64,13 +85,8 @@ Commit::Commit(fs::path final_path, policy::TemporaryName identity, bool durable
     throw Error(ErrorCode::invalid_argument,
                 "\"" + final_.string() + "\" does not name a checkpoint file");
   }
-  std::error_code ignored;
-  const fs::file_status status = fs::symlink_status(final_, ignored);
-  const bool ours = policy::parse_checkpoint_name(name).has_value();
-  if (fs::exists(status) && !fs::is_regular_file(status) && !ours) {
-    throw Error(ErrorCode::invalid_argument,
-                final_.string() + " is not a regular file; it is not replaced");
-  }
+  check_length(name, identity_);
+  for (const fs::path& path : kinds_of_name()) refuse_foreign(path);
   identity_.trash = false;
   identity_.final_name = name;
   temporary_ = final_.parent_path() / policy::format(identity_);
@@ -86,13 +102,12 @@ PosixFile Commit::create() {
   ensure_directory(final_.parent_path());  // (6)
   constexpr int kTries = 3;
   for (int i = 0; i < kTries; ++i) {
-    // Nobody else makes this name: what stands there is ours, from an attempt that was given up.
-    std::error_code ignored;
-    fs::remove(temporary_, ignored);
+    // An attempt that was given up, or a dead process with our number, may have left one.
+    remove_unless_held(temporary_);
     PosixFile file = PosixFile::create(temporary_);
-    created_ = true;
     // Between creation and lock a sweep of another job may find a file that nobody holds.
-    if (file.try_lock_shared() && !was_swept(file)) return file;
+    created_ = file.try_lock_shared() && file.is_at_its_path();
+    if (created_) return file;
   }
   throw Error(ErrorCode::io, temporary_.string() + " is removed by somebody as often as it is made");
 }
@@ -101,9 +116,8 @@ void Commit::publish() {
   try {
     displace();
     rename_entry(temporary_, final_);  // (7)
-  } catch (...) {
-    put_back();
-    throw;
+  } catch (const Error& error) {
+    throw Error(error.code(), error.what() + put_back());
   }
   try {
     sync_parent();  // (8)
@@ -115,8 +129,7 @@ void Commit::publish() {
       throw Error(error.code(), std::string(error.what()) +
                                     "; whether the checkpoint is durable is not known");
     }
-    put_back();
-    throw;
+    throw Error(error.code(), error.what() + put_back());
   }
   created_ = false;
 }
@@ -145,12 +158,15 @@ void Commit::displace() {
   }
 }
 
-void Commit::put_back() noexcept {
+std::string Commit::put_back() {
+  std::string left;
   for (const Displaced& entry : displaced_) {
-    std::error_code ignored;
-    fs::rename(entry.to, entry.from, ignored);
+    std::error_code failed;
+    fs::rename(entry.to, entry.from, failed);
+    if (failed) left += "; what was there is " + entry.to.string() + " now";
   }
   displaced_.clear();
+  return left;
 }
 
 void Commit::sync_parent() const {

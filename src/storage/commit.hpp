@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "policy/names.hpp"
@@ -13,7 +14,7 @@ namespace cairn::storage {
 class Commit {
  public:
   /// `identity` says whose temporary name it is. Throws `invalid_argument` where `final_path` is
-  /// something that must not be replaced.
+  /// something that must not be replaced, or too long a name for what derives from it.
   Commit(std::filesystem::path final_path, policy::TemporaryName identity, bool durable);
   Commit(const Commit&) = delete;
   Commit& operator=(const Commit&) = delete;
@@ -37,7 +38,8 @@ class Commit {
 
   [[nodiscard]] std::vector<std::filesystem::path> kinds_of_name() const;
   void displace();
-  void put_back() noexcept;
+  /// Returns what could not be put back, for the message.
+  std::string put_back();
   void sync_parent() const;
 
   std::filesystem::path final_;

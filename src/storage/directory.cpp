@@ -28,19 +28,6 @@ void remove_tree(const fs::path& path) {
   }
 }
 
-/// Removes a file that no living process of this host holds, while holding it: who made it and has
-/// not locked it yet finds it gone then. Returns whether it is gone.
-bool remove_unless_held(const fs::path& path) {
-  try {
-    const PosixFile file = PosixFile::open_for_writing(path);
-    if (!file.try_lock_exclusive()) return false;
-    remove_tree(path);
-    return true;
-  } catch (const Error& error) {
-    return error.code() == ErrorCode::not_found;
-  }
-}
-
 bool is_older_than(const fs::path& path, std::chrono::seconds age) {
   std::error_code error;
   const auto written = fs::last_write_time(path, error);
@@ -65,8 +52,9 @@ Verdict sweep_entry(const fs::path& path, const SweepRules& rules) {
       }
       verdict = judge_foreign(path, *temporary, rules);
     }
-    if (verdict == Verdict::remove) remove_tree(path);
-    return verdict;
+    std::error_code failed;  // another job may be at it, or have the right to it alone
+    if (verdict == Verdict::remove) fs::remove_all(path, failed);
+    return failed ? Verdict::keep : verdict;
   }
   if (policy::parse_lock_name(name) && remove_unless_held(path)) return Verdict::remove;
   return Verdict::keep;
@@ -86,6 +74,19 @@ std::vector<fs::path> entries(const fs::path& directory) {
 
 }  // namespace
 
+bool remove_unless_held(const fs::path& path) noexcept {
+  try {
+    const PosixFile file = PosixFile::open_for_writing(path);
+    // Removed while it is held: who made it and has not locked it yet finds it gone then. Where the
+    // name went to another file meanwhile, that one is not held here.
+    if (!file.try_lock_exclusive() || !file.is_at_its_path()) return false;
+    remove_tree(path);
+    return true;
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::not_found;
+  }
+}
+
 void ensure_directory(const fs::path& directory) {
   if (directory.empty()) return;
   std::error_code error;
@@ -94,7 +95,7 @@ void ensure_directory(const fs::path& directory) {
   if (parent != directory) ensure_directory(parent);
   if (::mkdir(directory.c_str(), 0777) != 0) {
     if (errno == EEXIST && fs::is_directory(directory, error)) return;
-    throw_io_error(errno, "make the directory", directory);
+    throw_io_error(errno, "make the directory", directory, ErrorCode::io);
   }
   sync_directory(parent);
 }

@@ -45,20 +45,25 @@ bool try_lock(int fd, short type) {
 
 void DescriptorTraits::close(Handle fd) noexcept { ::close(fd); }
 
-void throw_io_error(int error, const std::string& verb, const std::filesystem::path& path) {
+void throw_io_error(int error, const std::string& verb, const std::filesystem::path& path,
+                    ErrorCode absent) {
   ErrorCode code = ErrorCode::io;
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) code = ErrorCode::no_space;
-  if (error == ENOENT) code = ErrorCode::not_found;
+  if (error == ENOENT) code = absent;
   throw Error(code, "cannot " + verb + " " + path.string() + ": " + std::strerror(error));
 }
 
-PosixFile::PosixFile(const std::filesystem::path& path, int flags, const char* verb)
+PosixFile::PosixFile(const std::filesystem::path& path, int flags, const char* verb,
+                     ErrorCode absent)
     : fd_(retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0666); })), path_(path) {
-  if (!fd_.valid()) throw_io_error(errno, verb, path);
+  if (!fd_.valid()) throw_io_error(errno, verb, path, absent);
 }
 
 PosixFile PosixFile::create(const std::filesystem::path& path) {
-  return {path, O_RDWR | O_CREAT | O_EXCL, "create"};
+  return {path, O_RDWR | O_CREAT | O_EXCL, "create", ErrorCode::io};
+}
+PosixFile PosixFile::open_or_create(const std::filesystem::path& path) {
+  return {path, O_RDWR | O_CREAT, "open or create"};
 }
 PosixFile PosixFile::open_for_writing(const std::filesystem::path& path) {
   return {path, O_RDWR, "open for writing"};
@@ -139,6 +144,13 @@ std::uint64_t PosixFile::size() const {
   struct stat info {};
   if (::fstat(fd_.get(), &info) != 0) throw_io_error(errno, "look at", path_);
   return static_cast<std::uint64_t>(info.st_size);
+}
+
+bool PosixFile::is_at_its_path() const noexcept {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd_.get(), &opened) == 0 && ::stat(path_.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
 bool PosixFile::try_lock_shared() const {

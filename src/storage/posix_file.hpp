@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/handle.hpp"
+#include "cairn/error.hpp"
 
 namespace cairn::storage {
 
@@ -27,6 +28,8 @@ class PosixFile {
  public:
   /// Makes a new file for reading and writing; it must not exist.
   static PosixFile create(const std::filesystem::path& path);
+  /// Makes it or, where it exists, opens it for reading and writing.
+  static PosixFile open_or_create(const std::filesystem::path& path);
   static PosixFile open_for_writing(const std::filesystem::path& path);
   static PosixFile open_for_reading(const std::filesystem::path& path);
 
@@ -44,6 +47,8 @@ class PosixFile {
   /// Never to be tried again after it failed: the data it was about may be gone.
   void sync() const;
   [[nodiscard]] std::uint64_t size() const;
+  /// Whether its path still leads to this file: not removed, renamed or replaced meanwhile.
+  [[nodiscard]] bool is_at_its_path() const noexcept;
   /// Takes a lock that any number of writers hold together and that the death of the process
   /// releases. Held until the file is closed. False: somebody holds the exclusive one. Where the
   /// file system has no locks there is nothing to hold, and nobody to find it missing.
@@ -55,15 +60,18 @@ class PosixFile {
   [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
 
  private:
-  PosixFile(const std::filesystem::path& path, int flags, const char* verb);
+  PosixFile(const std::filesystem::path& path, int flags, const char* verb,
+            ErrorCode absent = ErrorCode::not_found);
 
   Descriptor fd_;
   std::filesystem::path path_;
 };
 
-/// Throws the `Error` for `errno` value `error`: "cannot <verb> <path>: <why>".
+/// Throws the `Error` for `errno` value `error`: "cannot <verb> <path>: <why>". `absent`: what it
+/// is that something on the path is not there.
 [[noreturn]] void throw_io_error(int error, const std::string& verb,
-                                 const std::filesystem::path& path);
+                                 const std::filesystem::path& path,
+                                 ErrorCode absent = ErrorCode::not_found);
 
 /// Makes the entries of a directory durable.
 void sync_directory(const std::filesystem::path& directory);

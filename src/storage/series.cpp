@@ -18,6 +18,14 @@ std::set<fs::path> directories(const Catalog& catalog) {
   return all;
 }
 
+/// Whether two paths bear the same name in any kind, aside or not.
+bool is_same_checkpoint(const fs::path& a, const fs::path& b) {
+  const auto name_a = policy::parse_checkpoint_name(a.filename().string());
+  const auto name_b = policy::parse_checkpoint_name(b.filename().string());
+  return name_a && name_b && policy::stem(*name_a) == policy::stem(*name_b) &&
+         a.parent_path() == b.parent_path();
+}
+
 /// The checkpoints of any series of the catalog's places.
 template <class Visit>
 void for_each_checkpoint(const Catalog& catalog, Visit&& visit) {
@@ -90,8 +98,7 @@ void Series::recover() {
   for (const Found& old : all) {
     if (!old.name.replaced) continue;
     const auto newer = std::ranges::find_if(all, [&](const Found& found) {
-      return !found.name.replaced && policy::stem(found.name) == policy::stem(old.name) &&
-             found.path.parent_path() == old.path.parent_path();
+      return !found.name.replaced && is_same_checkpoint(found.path, old.path);
     });
     if (newer == all.end()) {
       fs::path name = old.path;
@@ -125,24 +132,26 @@ std::vector<Found> Series::candidates() const {
 }
 
 Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch) {
-  catalog_.add(place, rules_.identity);
+  const Place known = catalog_.add(place, rules_.identity);
   const auto [epoch, step_in_epoch] = policy::epoch_step(step, steps_per_epoch);
   Next next;
-  next.record.series = policy::series_name(place.prefix, number_);
+  next.record.series = policy::series_name(known.prefix, number_);
   next.record.step = step;
   next.record.epoch = epoch;
   next.record.step_in_epoch = step_in_epoch;
   next.record.steps_per_epoch = steps_per_epoch;
   next.record.sequence = last_sequence_ + 1;
-  next.path = directory_of(catalog_, place) /
+  next.path = directory_of(catalog_, known) /
               policy::format({.series = next.record.series, .epoch = epoch,
                               .step_in_epoch = step_in_epoch});
   return next;
 }
 
 void Series::committed(const fs::path& path, const Record& record) {
-  std::erase_if(members_, [&](const Member& member) { return member.path == path; });
-  std::erase_if(damaged_, [&](const Found& found) { return found.path == path; });
+  // The other kinds of the name, and what stood aside since a crash, went with it.
+  const auto is_same = [&](const auto& other) { return is_same_checkpoint(other.path, path); };
+  std::erase_if(members_, is_same);
+  std::erase_if(damaged_, is_same);
   members_.push_back({path, record, false});
   last_sequence_ = record.sequence;
   protected_.reset();
