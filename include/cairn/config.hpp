@@ -54,6 +54,9 @@ struct CheckpointSettings {
   Count keep_checkpoint_max{};
   /// Keep one checkpoint per this many minutes. Ignored with a maximum.
   Count keep_checkpoint_per_n_minutes{};
+  /// true: slices are put together into full tensors, in one HDF5 file written by all ranks at once.
+  /// false: a directory with one shard per rank.
+  bool integrated_save = true;
   /// Names and epochs need it: epoch = (step - 1) / n + 1. 0: the epoch is always 1.
   std::uint64_t steps_per_epoch = 0;
 
@@ -95,6 +98,7 @@ class CAIRN_API CheckpointConfig {
   [[nodiscard]] Count keep_checkpoint_per_n_minutes() const noexcept {
     return settings_.keep_checkpoint_per_n_minutes;
   }
+  [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return settings_.steps_per_epoch; }
   [[nodiscard]] CheckpointPolicy get_checkpoint_policy() const;
   /// All settings, the four counts resolved.

@@ -20,6 +20,9 @@
 namespace cairn {
 
 struct SaveOptions : WriteOptions {
+  /// true: one HDF5 file of full tensors. false: a directory with a file per rank and an index;
+  /// faster where many hosts write to one file slowly. Loaded in any layout all the same.
+  bool integrated_save = true;
   std::uint64_t step = 0;
   /// Now, if not given. Two saves of one state with the same `saved_at` are equal byte for byte.
   std::optional<Time> saved_at;
@@ -96,7 +99,7 @@ struct LoadReport {
 };
 
 /// Collective over `comm`, which is duplicated and never used itself.
-/// Writes `state` as one HDF5 file at `path`, replacing what is there. On return it is complete
+/// Writes `state` as one HDF5 file (or shards) at `path`, replacing what is there. On return it is complete
 /// and durable. On Error every rank throws the same one, and `path` is what it was before.
 /// `state` must not change during the call and is not referenced after it.
 CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& state,

@@ -27,7 +27,7 @@ struct Match {
 /// judged over all ranks together. Where they are strict and anything does not fit, throws one
 /// `mismatch` on all ranks, which lists it all. `where` is the file's path.
 Match match(const Comm& comm, std::span<const plan::Claim> claims,
-            std::span<const PlacedTensor> stored, const LoadOptions& options,
+            std::span<const TensorInfo> stored, const LoadOptions& options,
             const std::string& where);
 
 }  // namespace cairn::coord
