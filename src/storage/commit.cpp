@@ -30,6 +30,7 @@
 // I5. A deletion begins with a durable rename to a name that no reader looks at.
 #include "storage/commit.hpp"
 
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -117,22 +118,27 @@ PosixFile Commit::create_held(Make&& make) {
   for (int i = 0; i < kTries; ++i) {
     // An attempt that was given up, or a dead process with our number, may have left one.
     remove_unless_held(temporary_);
-    PosixFile file = make();
+    std::optional<PosixFile> file = make();
     // Between creation and lock a sweep of another job may find a file that nobody holds.
-    created_ = file.try_lock_shared() && file.is_at_its_path();
-    if (created_) return file;
+    created_ = file && file->try_lock_shared() && file->is_at_its_path();
+    if (created_) return *std::move(file);
   }
   throw Error(ErrorCode::io, temporary_.string() + " is removed by somebody as often as it is made");
 }
 
 PosixFile Commit::create() {
-  return create_held([&] { return PosixFile::create(temporary_); });
+  return create_held([&] { return std::optional(PosixFile::create(temporary_)); });
 }
 
 PosixFile Commit::create_directory(const std::string& file_name) {
-  return create_held([&] {
+  return create_held([&]() -> std::optional<PosixFile> {
     ensure_directory(temporary_);
-    return PosixFile::create(temporary_ / file_name);
+    try {
+      return PosixFile::create(temporary_ / file_name);
+    } catch (const Error&) {
+      if (is_there(temporary_)) throw;
+      return std::nullopt;  // swept while it was empty
+    }
   });
 }
 
