@@ -2,9 +2,9 @@
 # Installs Cairn, static and shared, each to a prefix of its own. Against each a stranger's program
 # is built twice, by find_package and by pkg-config, and run. Of the shared library the exports are
 # checked too. The kind that BUILD_DIR is not is made of BUILD_DIR's objects: that takes seconds.
-#   package_test.sh BUILD_DIR PROJECT_ROOT MPIEXEC CXX
+#   package_test.sh BUILD_DIR PROJECT_ROOT MPIEXEC CXX STATIC_LIBRARY|SHARED_LIBRARY OBJECT_LIST
 set -euo pipefail
-build=$1 root=$2 mpiexec=$3 cxx=$4
+build=$1 root=$2 mpiexec=$3 cxx=$4 kind_of_build=$5 object_list=$6
 here=$root/mpi_tests/package
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -13,6 +13,7 @@ trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" && echo "failed: $*" && exit 1; } }
 
 run_stranger() {  # PROGRAM
+  echo "${1#"$work/"}:"
   "$mpiexec" --oversubscribe -n 2 "$1" "$1.checkpoints"
 }
 
@@ -35,14 +36,13 @@ use_by_pkg_config() {  # PREFIX [--static]
 
 build_from_objects() {  # BUILD_SHARED_LIBS
   quietly cmake -S "$root" -B "$work/build" -DBUILD_SHARED_LIBS="$1" \
-    -DCAIRN_OBJECTS="$build/cairn_objects.txt" -DCAIRN_BUILD_TESTS=OFF -DCAIRN_BUILD_BENCH=OFF \
+    -DCAIRN_OBJECTS="$object_list" -DCAIRN_BUILD_TESTS=OFF -DCAIRN_BUILD_BENCH=OFF \
     -DCAIRN_BUILD_EXAMPLES=OFF -DCMAKE_CXX_COMPILER="$cxx"
   quietly cmake --build "$work/build"
 }
 
 # The build as it is, then the other kind.
-is_shared() { compgen -G "$1/src/libcairn.so" >/dev/null; }
-if is_shared "$build"; then
+if [[ $kind_of_build == SHARED_LIBRARY ]]; then
   build_from_objects OFF
   static=$work/build shared=$build
 else
@@ -51,11 +51,10 @@ else
 fi
 
 quietly cmake --install "$static" --prefix "$work/static"
+use_by_cmake "$work/static"
+use_by_pkg_config "$work/static" --static
+
 quietly cmake --install "$shared" --prefix "$work/shared"
-for kind in static shared; do
-  echo "$kind, find_package:"
-  use_by_cmake "$work/$kind"
-  echo "$kind, pkg-config:"
-  use_by_pkg_config "$work/$kind" $([[ $kind == static ]] && echo --static)
-done
+use_by_cmake "$work/shared"
+use_by_pkg_config "$work/shared"
 /usr/bin/python3 "$here/check_exports.py" "$(find "$work/shared" -name libcairn.so)" "$root"
