@@ -45,7 +45,8 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
 }  // namespace
 
 /// Rank 0 has a `Series` and decides; what the others need to know reaches them by broadcast.
-class ModelCheckpoint::Impl {
+/// Hidden, since it would inherit the visibility of the class that it is nested in.
+class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
  public:
   Impl(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig config)
       : prefix_(std::move(prefix)),
