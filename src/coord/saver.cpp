@@ -13,26 +13,50 @@
 #include "coord/saver.hpp"
 
 #include <algorithm>
+#include <array>
+#include <set>
+#include <string>
 
 #include "base/slice_access.hpp"
+#include "coord/collective_file.hpp"
 #include "coord/reference_writer.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
+#include "policy/file_systems.hpp"
+#include "storage/block_io.hpp"
+#include "storage/file_system.hpp"
 #include "storage/process_identity.hpp"
 
 namespace cairn::coord {
+
+namespace {
+
+/// Collective. On how many hosts the ranks are, as rank 0 is told.
+std::uint64_t count_hosts(const Comm& comm) {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  MPI_Get_processor_name(name.data(), &length);
+  WireWriter writer;
+  writer.put_text({name.data(), static_cast<std::size_t>(length)});
+  std::set<std::string> hosts;
+  for (const Bytes& told : comm.gather(writer.take())) hosts.insert(WireReader(told).get_text());
+  return hosts.size();
+}
+
+}  // namespace
 
 /// The file being written.
 struct Saver::Target {
   std::unique_ptr<storage::Commit> commit;  ///< rank 0 only
   std::optional<storage::PosixFile> file;
+  std::unique_ptr<CollectiveFile> collective;  ///< with the writer mpiio
   std::filesystem::path temporary;
   bool reserved = false;
   bool direct = false;
 };
 
 Saver::Saver(MPI_Comm comm, const WriteOptions& options)
-    : comm_(comm, options.deadline), options_(options) {}
+    : comm_(comm, options.deadline), options_(options), hosts_(count_hosts(comm_)) {}
 
 Saver::~Saver() = default;
 
@@ -70,8 +94,7 @@ SaveReport Saver::run(const State& state, const Request& request, Progress& prog
   progress.captured();
 
   progress.enter(Phase::syncing);
-  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
-  settle(comm_, error);
+  settle(comm_, sync(target, std::move(error)));
 
   progress.enter(Phase::completing);
   run_on_root(comm_, [&] { complete(target, request.record); });
@@ -129,28 +152,51 @@ Saver::Target Saver::reserve(const Request& request) {
   Target target;
   WireWriter writer;
   run_on_root(comm_, [&] {
+    check_writer(request.path);
     target.commit = std::make_unique<storage::Commit>(
         request.path, storage::process_identity(request.record.run_id), options_.durable);
     target.file = target.commit->create();
     target.reserved = target.file->reserve(plan_->layout.image_bytes);
-    writer.put_text(target.commit->temporary().string()).put(target.reserved);
+    writer.put_text(target.commit->temporary().string()).put(target.reserved).put(options_.writer);
   });
   const Bytes told = comm_.broadcast(writer.take());
   WireReader reader(told);
   target.temporary = reader.get_text();
   target.reserved = reader.get<bool>();
-  bool direct = false;
+  const auto agreed_writer = reader.get<Writer>();
   run_together(comm_, [&] {
-    if (!target.file) {
-      target.file = storage::PosixFile::open_for_writing(target.temporary);
-      // Rank 0 holds it too, so nobody can have taken it in between.
-      static_cast<void>(target.file->try_lock_shared());
+    if (options_.writer != agreed_writer) {
+      throw Error(ErrorCode::invalid_argument,
+                  "the writer differs over ranks: here " + std::string(to_string(options_.writer)) +
+                      ", on rank 0 " + std::string(to_string(agreed_writer)));
     }
-    direct = options_.writer == Writer::direct && target.file->set_direct(true);
+    open(target);
   });
+  const bool direct = target.direct;
   target.direct = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
   if (direct && !target.direct) target.file->set_direct(false);
   return target;
+}
+
+/// Rank 0, before anything is on the disk.
+void Saver::check_writer(const std::filesystem::path& path) const {
+  const auto system = storage::file_system_under(path.parent_path());
+  if (auto objection = policy::objection_to(options_.writer, system, hosts_)) {
+    throw Error(ErrorCode::invalid_argument, path.string() + ": " + *objection);
+  }
+}
+
+void Saver::open(Target& target) const {
+  const bool is_root = target.file.has_value();
+  if (!is_root) target.file = storage::PosixFile::open_for_writing(target.temporary);
+  if (options_.writer != Writer::direct) {
+    // MPI-IO may lock the whole file (Open MPI does on NFS), and would wait for our lock for ever.
+    if (is_root) target.file->unlock();
+    return;
+  }
+  // Rank 0 holds it too, so nobody can have taken it in between.
+  if (!is_root) static_cast<void>(target.file->try_lock_shared());
+  target.direct = target.file->set_direct(true);
 }
 
 std::optional<Error> Saver::move(const State& state, Target& target) {
@@ -162,12 +208,32 @@ std::optional<Error> Saver::move(const State& state, Target& target) {
   std::vector<SliceAccess> slices;
   slices.reserve(state.entries().size());
   for (const State::Entry& entry : state.entries()) slices.emplace_back(entry);
-  return SaveEngine(comm_, plan_->routes, slices, *target.file, *staging_).run();
+  if (options_.writer == Writer::mpiio) {
+    target.collective = std::make_unique<CollectiveFile>(comm_, target.temporary,
+                                                         plan_->routes.blocks.size());
+    return SaveEngine(comm_, plan_->routes, slices, *target.collective, *staging_).run();
+  }
+  storage::BlockIo io(*target.file, storage::BlockIo::Direction::write);
+  return SaveEngine(comm_, plan_->routes, slices, io, *staging_).run();
+}
+
+/// Collective with the writer mpiio, also for a rank that failed. Returns the first error.
+std::optional<Error> Saver::sync(Target& target, std::optional<Error> error) const {
+  if (target.collective) {
+    auto failed = target.collective->close(options_.durable);
+    if (!error) error = std::move(failed);
+  }
+  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
+  return error;
 }
 
 void Saver::complete(Target& target, const storage::Record& record) {
   const storage::ImageLayout& layout = plan_->layout;
   const std::vector<std::byte> tail = storage::make_tail(layout, record);
+  if (!target.file->try_lock_shared() || !target.file->is_at_its_path()) {
+    throw Error(ErrorCode::io,
+                target.temporary.string() + " was removed by somebody while it was written");
+  }
   target.file->set_direct(false);  // the tail is not aligned, and both are small
   target.file->write(layout.head, 0);
   target.file->write(tail, layout.tail_offset);

@@ -45,7 +45,10 @@ class Saver {
   Request agree_on(const Request& request) const;
   bool prepare_plan(std::span<const plan::Claim> claims);
   Target reserve(const Request& request);
+  void check_writer(const std::filesystem::path& path) const;
+  void open(Target& target) const;
   std::optional<Error> move(const State& state, Target& target);
+  std::optional<Error> sync(Target& target, std::optional<Error> error) const;
   void complete(Target& target, const storage::Record& record);
   SaveReport make_report(const Request& request, const Target& target, const Progress& progress,
                          bool reused) const;
@@ -53,6 +56,7 @@ class Saver {
 
   Comm comm_;
   WriteOptions options_;
+  std::uint64_t hosts_ = 1;  ///< rank 0 only
   std::optional<SavePlan> plan_;
   std::unique_ptr<Staging> staging_;
 };

@@ -11,32 +11,24 @@
 #include <vector>
 
 #include "cairn/error.hpp"
+#include "storage/block_sink.hpp"
 #include "storage/posix_file.hpp"
 
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of one file in the background while the caller moves other data.
 /// A few threads suffice: each has one large request under way.
-class BlockIo {
+class BlockIo final : public BlockSink {
  public:
   enum class Direction : bool { read, write };
 
-  struct Completion {
-    std::size_t token;
-    std::optional<Error> error;
-  };
-
   /// `file` must outlive this object.
   BlockIo(const PosixFile& file, Direction direction);
-  BlockIo(const BlockIo&) = delete;
-  BlockIo& operator=(const BlockIo&) = delete;
   /// Waits for the requests that are under way; drops those not begun.
-  ~BlockIo();
+  ~BlockIo() override;
 
-  /// `bytes` must stay until the completion with this token is taken.
-  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token);
-  /// The next request that is complete, if any.
-  std::optional<Completion> poll();
+  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) override;
+  std::optional<Completion> poll() override;
 
  private:
   struct Request {

@@ -160,6 +160,8 @@ bool PosixFile::try_lock_shared() const {
   throw_io_error(errno, "lock", path_);
 }
 
+void PosixFile::unlock() const noexcept { static_cast<void>(try_lock(fd_.get(), F_UNLCK)); }
+
 bool PosixFile::try_lock_exclusive() const { return try_lock(fd_.get(), F_WRLCK); }
 
 void sync_directory(const std::filesystem::path& directory) {
