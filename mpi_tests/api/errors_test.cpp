@@ -135,7 +135,8 @@ TEST_F(Errors, WriterThatDiffersOverRanksIsRefused) {
   SaveOptions options;
   if (rank() == 2) options.writer = Writer::mpiio;
   expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), good_rows(), options); },
-               ErrorCode::invalid_argument, {"rank 2", "writer differs", "here mpiio", "rank 0 direct"});
+               ErrorCode::invalid_argument,
+               {"rank 2", "writer differs", "here mpiio", "rank 0 direct"});
   EXPECT_EQ(names(), std::vector<std::string>{});
 }
 

@@ -18,7 +18,9 @@ bool is_several_hosts = false;
 int writes_to_failure = -1;  ///< of this rank; negative: none fails
 
 /// Whether this write fails: no space on the server, which NFS tells at any time.
-bool fails() { return writes_to_failure >= 0 && writes_to_failure-- == 0; }
+bool fails() {
+  return writes_to_failure >= 0 && writes_to_failure-- == 0;
+}
 
 }  // namespace
 

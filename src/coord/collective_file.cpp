@@ -27,15 +27,17 @@ ErrorCode kind_of(int code) {
 CollectiveFile::CollectiveFile(const Comm& comm, std::filesystem::path path, std::size_t blocks)
     : path_(std::move(path)), turns_(all_of<std::uint64_t>(comm, blocks, MPI_MAX)) {
   settle(comm, attempt([&] {
-           check(MPI_File_open(comm.handle(), path_.c_str(), MPI_MODE_WRONLY, MPI_INFO_NULL, &file_),
-                 "open");
+           check(
+               MPI_File_open(comm.handle(), path_.c_str(), MPI_MODE_WRONLY, MPI_INFO_NULL, &file_),
+               "open");
            check(MPI_File_set_errhandler(file_, MPI_ERRORS_RETURN), "prepare");
          }));
 }
 
 void CollectiveFile::check(int code, const std::string& verb) const {
   if (code == MPI_SUCCESS) return;
-  throw Error(kind_of(code), "MPI-IO cannot " + verb + " " + path_.string() + ": " + words_of(code));
+  throw Error(kind_of(code),
+              "MPI-IO cannot " + verb + " " + path_.string() + ": " + words_of(code));
 }
 
 void CollectiveFile::submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) {
@@ -60,8 +62,7 @@ bool CollectiveFile::take_turn(std::size_t ready) {
   }
   const Block block = waiting_.front();
   waiting_.pop_front();
-  completed_.push_back(
-      {block.token, attempt([&] { write_together(block.bytes, block.offset); })});
+  completed_.push_back({block.token, attempt([&] { write_together(block.bytes, block.offset); })});
   return true;
 }
 

@@ -17,17 +17,17 @@
 namespace cairn::coord {
 
 /// Moves the values of a save: every rank sends pieces of its slices to the owners of their blocks,
-/// puts its own blocks together in slots, and gives each to the sink as soon as it is whole. Sending,
-/// receiving and writing overlap; memory is that of `Staging`, whatever the sizes.
+/// puts its own blocks together in slots, and gives each to the sink as soon as it is whole.
+/// Sending, receiving and writing overlap; memory is that of `Staging`, whatever the sizes.
 ///
-/// A sink whose ranks take turns cannot deadlock. Of the rounds whose turn is not complete, look at the
-/// first, r. Ranks that wait in that turn have sent and received all of rounds 0 to r; so what is still
-/// under way of these rounds is between ranks that are not there yet, and the global order of messages
-/// (plan/routes.hpp) says that the earliest of it moves: its block has a slot, since all earlier ones
-/// are written.
+/// A sink whose ranks take turns cannot deadlock. Of the rounds whose turn is not complete, look at
+/// the first, r. Ranks that wait in that turn have sent and received all of rounds 0 to r; so what
+/// is still under way of these rounds is between ranks that are not there yet, and the global order
+/// of messages (plan/routes.hpp) says that the earliest of it moves: its block has a slot, since
+/// all earlier ones are written.
 ///
-/// A rank whose callback or disk fails goes on exchanging, so that nobody waits for it; its error is
-/// the result of `run`, to be settled by the caller.
+/// A rank whose callback or disk fails goes on exchanging, and taking its turns, so that nobody
+/// waits for it; its error is the result of `run`, to be settled by the caller.
 class SaveEngine {
  public:
   SaveEngine(const Comm& comm, const plan::Routes& routes, std::span<const SliceAccess> slices,

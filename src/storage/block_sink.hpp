@@ -9,8 +9,8 @@
 
 namespace cairn::storage {
 
-/// Where the finished blocks of a save go. Some sinks write by themselves, others only in turns that
-/// all ranks take together.
+/// Where the finished blocks of a save go. Some sinks write by themselves, others only in turns
+/// that all ranks take together.
 class BlockSink {
  public:
   struct Completion {
