@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -37,12 +38,24 @@ struct SaveArguments {
   std::string json;
 };
 
+constexpr std::array kWriters{cairn::Writer::direct, cairn::Writer::hdf5, cairn::Writer::mpiio};
+
+std::vector<std::string> writer_names() {
+  std::vector<std::string> names;
+  for (const cairn::Writer writer : kWriters) names.emplace_back(to_string(writer));
+  return names;
+}
+
+cairn::Writer writer_named(const std::string& name) {
+  return *std::ranges::find(kWriters, name, [](cairn::Writer writer) { return to_string(writer); });
+}
+
 cairn::CheckpointSettings settings_of(const SaveArguments& arguments) {
   cairn::CheckpointSettings settings;
   settings.integrated_save = !arguments.shards;
   if (arguments.keep) settings.keep_checkpoint_max = *arguments.keep;
   cairn::WriteOptions& write = settings.write;
-  write.writer = arguments.writer == "hdf5" ? cairn::Writer::hdf5 : cairn::Writer::direct;
+  write.writer = writer_named(arguments.writer);
   write.block_bytes = arguments.block_bytes.value_or(write.block_bytes);
   write.staging_bytes = arguments.staging_bytes.value_or(write.staging_bytes);
   if (arguments.saved_at) {
@@ -175,7 +188,7 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
                   "equal files")
       ->check(CLI::Range(0.0, 9.2e9));
   command.add_option("--writer", arguments.writer, "how bytes reach the file")
-      ->check(CLI::IsMember({"direct", "hdf5"}))
+      ->check(CLI::IsMember(writer_names()))
       ->capture_default_str();
   add_slicing_option(command, arguments.slicing);
   add_bytes_option(command, "--block-bytes", arguments.block_bytes, "largest block");

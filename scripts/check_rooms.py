@@ -26,7 +26,7 @@ FOREIGN = {
     r"mpi\.h": {"coord", "api"},
     r"hdf5\.h|H5\w*\.h": {"storage"},
     r"zlib\.h|openssl/.*": {"codec"},
-    r"fcntl\.h|sys/(stat|statvfs|mman|file|types|uio)\.h|linux/.*": {"storage"},
+    r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|mman|file|types|uio)\.h|linux/.*": {"storage"},
 }
 
 # HDF5 takes the communicator for its MPI-IO driver as a value; it is handed on, not used.

@@ -20,6 +20,12 @@ using RunId = std::array<std::byte, 16>;
 enum class Writer : std::uint8_t {
   direct,  ///< whole blocks by POSIX calls, past the page cache where the file system takes it
   hdf5,    ///< the reference: collective H5Dwrite through HDF5's MPI-IO driver; slower
+  /// The blocks of `direct`, by collective MPI_File_write_at_all: for file systems where several
+  /// hosts must not write one file with POSIX calls, such as NFS (there `direct` is refused). With
+  /// it and with `hdf5`, waits for other ranks inside MPI-IO have no deadline, and what is being
+  /// written is not locked: another job that starts on this host in the same directory may take it
+  /// for a remain and remove it, which fails the save.
+  mpiio,
 };
 
 /// Local. The name as it stands above: "direct".
@@ -38,7 +44,8 @@ struct WriteOptions {
   std::size_t staging_bytes = std::size_t{64} << 20;
   /// false: a crash of the machine (not of the job) may lose the newest checkpoint.
   bool durable = true;
-  /// Seconds that a rank waits for another one inside a call before it throws `unresponsive`.
+  /// Seconds that a rank waits for another one inside a call before it throws `unresponsive`. Not
+  /// inside MPI-IO, with the writers `mpiio` and `hdf5`.
   std::chrono::seconds deadline{600};
 };
 

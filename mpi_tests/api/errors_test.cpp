@@ -91,6 +91,55 @@ TEST_F(Errors, CallbackThatThrowsFailsTheSaveOnAllRanks) {
   expect_save_error(state, ErrorCode::io, {"rank 1", "the device is gone"});
 }
 
+TEST_F(Errors, CallbackThatThrowsAmongBlocksOfOthersLeavesNobodyWaitingInMpiIo) {
+  // Columns: every block takes pieces of all ranks, which then write it in turns.
+  const Slice slice = split({512, 3 * 1024}, 1, rank(), ranks());
+  std::uint64_t calls = 0;
+  State state;
+  state.add("w", slice,
+            Source::callbacks(DType::float32, [&](std::uint64_t, std::uint64_t n, std::byte* out) {
+              if (rank() == 1 && ++calls == 40) throw std::runtime_error("the device is gone");
+              std::fill_n(out, n * sizeof(float), std::byte{1});
+            }));
+  SaveOptions options;
+  options.writer = Writer::mpiio;
+  options.block_bytes = 65536;
+  options.staging_bytes = 1;
+  expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), state, options); }, ErrorCode::io,
+               {"rank 1", "the device is gone"});
+  EXPECT_EQ(names(), std::vector<std::string>{});
+  EXPECT_TRUE(rank() != 1 || calls >= 40) << calls;
+}
+
+TEST_F(Errors, FileThatIsRemovedWhileMpiIoWritesItIsNamed) {
+  // As the sweep of another job may do: MPI-IO wants the locks for itself.
+  struct Remover : Listener {
+    void phase(const Event&, Phase phase) override {
+      if (phase != Phase::syncing || rank_of() != 0) return;
+      for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        std::filesystem::remove(entry.path());
+      }
+    }
+    std::filesystem::path directory;
+  } remover;
+  remover.directory = directory();
+  SaveOptions options;
+  options.writer = Writer::mpiio;
+  options.listener = &remover;
+  expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), good_rows(), options); }, ErrorCode::io,
+               {"x.h5", "was removed by somebody"});
+  EXPECT_EQ(names(), std::vector<std::string>{});
+}
+
+TEST_F(Errors, WriterThatDiffersOverRanksIsRefused) {
+  SaveOptions options;
+  if (rank() == 2) options.writer = Writer::mpiio;
+  expect_error([&] { save(MPI_COMM_WORLD, path("x.h5"), good_rows(), options); },
+               ErrorCode::invalid_argument,
+               {"rank 2", "writer differs", "here mpiio", "rank 0 direct"});
+  EXPECT_EQ(names(), std::vector<std::string>{});
+}
+
 TEST_F(Errors, DirectoryThatCannotBeMadeIsNamed) {
   on_root([&] { std::ofstream(path("file")) << "in the way"; });
   expect_error([&] { save(MPI_COMM_WORLD, path("file/x.h5"), good_rows()); }, ErrorCode::io,

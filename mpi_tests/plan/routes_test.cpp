@@ -83,8 +83,13 @@ TEST(MakeRoutes, BlocksOfSeveralOwnersThenByRoundBeforeBlock) {
   const Ownership ownership{10, 0, {1, 1, 1, 2, 2}};
   const Routes routes = make_routes(ownership, 0, {run(0, 50, {{0, 5}})}, {});
   std::vector<std::uint64_t> order;
-  for (const Message& message : routes.messages) order.push_back(message.block);
+  std::vector<std::uint32_t> rounds;
+  for (const Message& message : routes.messages) {
+    order.push_back(message.block);
+    rounds.push_back(message.round);
+  }
   EXPECT_THAT(order, ElementsAre(0, 3, 1, 4, 2));
+  EXPECT_THAT(rounds, ElementsAre(0, 0, 1, 1, 2));
 }
 
 TEST(MakeRoutes, OwnerThenItsBlocksKnowAllWhoHavePartInThem) {

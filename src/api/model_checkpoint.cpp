@@ -82,7 +82,12 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       return Next::go_on;
     }
     if (vote_.complete()) save(step, state);
-    vote_.post(comm_.rank() == 0 && policy::seconds_due(policy, clock_(), last_save_));
+    bool due = false;
+    const auto error = coord::attempt([&] {
+      due = comm_.rank() == 0 && policy::seconds_due(policy, clock_(), last_save_);
+    });
+    vote_.post(due);  // also where the user's clock failed: the others post theirs
+    if (error) throw Error(*error);
     return Next::go_on;
   }
 
@@ -158,7 +163,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
 
   /// Rank 0. False where there is no checkpoint at all.
   bool open_existing(const std::optional<std::string>& wanted) {
-    if (series_) return true;
+    if (series_ && has_saved_) return use_own(wanted);
+    series_.reset();
     storage::Catalog known = catalog();
     std::optional<unsigned> number = storage::Series::newest_number(known);
     if (wanted) number = number_of(known, *wanted);
@@ -174,6 +180,15 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
                                             directory_.root().string());
     }
     return false;
+  }
+
+  /// Rank 0. This run has chosen its series already.
+  bool use_own(const std::optional<std::string>& wanted) const {
+    if (wanted && !series_->is_called(*wanted)) {
+      throw Error(ErrorCode::invalid_argument,
+                  "series \"" + *wanted + "\" cannot be restored: this run uses another already");
+    }
+    return !series_->candidates().empty();
   }
 
   static unsigned number_of(const storage::Catalog& known, const std::string& wanted) {
@@ -248,6 +263,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       } catch (const Error& error) {
         // Refusals are not damage: they must not lead to an older state.
         if (error.code() != ErrorCode::damaged && error.code() != ErrorCode::not_found) throw;
+        if (comm_.rank() == 0) series_->found_damaged(candidate->path, error);
         skip(restored.skipped, candidate->path, error.what());
       }
     }
@@ -297,9 +313,10 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     last_saved_step_ = restored.step;
     latest_ = restored.path;
     has_saved_ = true;
-    if (comm_.rank() != 0) return;
-    series_->restored(restored.path);
-    last_save_ = clock_();
+    coord::run_on_root(comm_, [&] {
+      series_->restored(restored.path);
+      last_save_ = clock_();
+    });
   }
 
   Prefix prefix_;

@@ -2,12 +2,37 @@
 
 #include <numeric>
 
+#include "codec/sha256.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
+#include "coord/step_vote.hpp"
 #include "coord/together.hpp"
 #include "policy/resolution.hpp"
 
 namespace cairn {
+namespace {
+
+/// The first bytes of a digest of what all ranks must have in common.
+std::uint64_t number_of(WireWriter writer) {
+  const codec::Digest digest = codec::sha256(writer.take());
+  return WireReader(digest).get<std::uint64_t>();
+}
+
+std::uint64_t digest_of(const SaveOptions& options) {
+  WireWriter writer;
+  writer.put(options.writer).put(options.block_bytes).put(options.durable);
+  writer.put(options.integrated_save);
+  return number_of(std::move(writer));
+}
+
+std::uint64_t digest_of(const LoadOptions& options) {
+  WireWriter writer;
+  writer.put(options.strict).put(static_cast<bool>(options.filter)).put(options.convert_dtype);
+  writer.put(options.allow_overflow).put_text(options.strip_prefix).put_text(options.add_prefix);
+  return number_of(std::move(writer));
+}
+
+}  // namespace
 
 double SaveReport::total_seconds() const noexcept {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
@@ -17,6 +42,7 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
                 const SaveOptions& options) {
   coord::Saver saver(comm, options);
   coord::run_together(saver.comm(), [&] { policy::check(options); });
+  coord::check_same(saver.comm(), digest_of(options), "the options of a save");
   coord::Saver::Request request;
   request.path = path;
   request.record.step = options.step;
@@ -33,6 +59,7 @@ LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                 const LoadOptions& options) {
   const coord::Comm own(comm, options.deadline);
   coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
+  coord::check_same(own, digest_of(options), "the options of a load");
   return coord::load_checkpoint(own, path, state, options);
 }
 

@@ -21,7 +21,8 @@ std::string_view to_string(Phase phase) noexcept {
 }
 
 std::string_view to_string(Writer writer) noexcept {
-  return writer == Writer::direct ? "direct" : "hdf5";
+  constexpr std::array<std::string_view, 3> kWords{"direct", "hdf5", "mpiio"};
+  return kWords[static_cast<std::size_t>(writer)];
 }
 
 }  // namespace cairn

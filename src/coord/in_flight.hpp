@@ -20,6 +20,8 @@ class InFlight {
   }
   [[nodiscard]] std::size_t size() const noexcept { return requests_.size(); }
   [[nodiscard]] bool empty() const noexcept { return requests_.empty(); }
+  /// The one that was added first.
+  [[nodiscard]] const Item& front() const noexcept { return items_.front(); }
 
   /// Calls `done(item)` for each that is complete by now, in the order they were added. Returns
   /// whether there was any.

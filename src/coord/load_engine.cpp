@@ -12,14 +12,14 @@ constexpr std::size_t kMostMessages = 32;
 
 LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
                        std::span<SliceFiller> slices, const storage::BlockFiles& files,
-                       Staging& staging)
+                       storage::BlockIo& io, Staging& staging)
     : comm_(comm),
       routes_(routes),
       slices_(slices),
       files_(files),
       staging_(staging),
       read_slots_(routes.blocks.size()),
-      io_(storage::BlockIo::Direction::read) {
+      io_(io) {
   for (std::size_t i = 0; i < staging.slot_count(); ++i) {
     slots_.push_back({.bytes = staging.slot(i)});
     free_slots_.push_back(i);

@@ -23,7 +23,7 @@ namespace cairn::coord {
 class LoadEngine {
  public:
   LoadEngine(const Comm& comm, const plan::Routes& routes, std::span<SliceFiller> slices,
-             const storage::BlockFiles& files, Staging& staging);
+             const storage::BlockFiles& files, storage::BlockIo& io, Staging& staging);
 
   /// Collective. Returns the first error of this rank.
   std::optional<Error> run();
@@ -71,7 +71,7 @@ class LoadEngine {
   InFlight<Outgoing> sends_;
   InFlight<Incoming> receives_;
   std::optional<Error> error_;
-  storage::BlockIo io_;  // last: its threads use what stands above
+  storage::BlockIo& io_;
 };
 
 }  // namespace cairn::coord

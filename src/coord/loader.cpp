@@ -49,7 +49,7 @@ class Load {
     });
     match_ = with_state_unchanged(
         [&] { return match(comm_, claims_, stored_.tensors, options_, path_.string()); });
-    plan();
+    with_state_unchanged([&] { plan(); });
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
     return report(passed.count());
@@ -146,20 +146,24 @@ class Load {
       direct = files_->set_direct(true);
     });
     direct_ = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
-    if (!direct_) files_->set_direct(false);
+    run_together(comm_, [&] {
+      if (!direct_) files_->set_direct(false);
+    });
   }
 
   void move() {
     std::unique_ptr<Staging> staging;
+    std::unique_ptr<storage::BlockIo> io;  // goes first: its threads use the staging
     with_state_unchanged([&] {
       open_files();
       run_together(comm_, [&] {
         staging = std::make_unique<Staging>(stored_.block_bytes, options_.staging_bytes);
+        io = std::make_unique<storage::BlockIo>(storage::BlockIo::Direction::read);
       });
     });
     staged_ = staging->bytes();
     try {
-      settle(comm_, LoadEngine(comm_, routes_, fillers_, *files_, *staging).run());
+      settle(comm_, LoadEngine(comm_, routes_, fillers_, *files_, *io, *staging).run());
     } catch (const Error& error) {
       // What a rank that did not answer may still write into is left alone for ever.
       if (error.code() == ErrorCode::unresponsive) static_cast<void>(staging.release());

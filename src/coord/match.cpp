@@ -9,6 +9,7 @@
 
 #include "base/convert.hpp"
 #include "cairn/error.hpp"
+#include "coord/together.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -97,7 +98,9 @@ bool fits(const TensorInfo& stored, const TensorInfo& wanted, const LoadOptions&
          (options.convert_dtype && is_convertible(stored.dtype, wanted.dtype));
 }
 
-std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+std::string quoted(const std::string& name) {
+  return "\"" + name + "\"";
+}
 
 }  // namespace
 
@@ -107,29 +110,31 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   Match match;
   WireWriter problems;
   std::vector<std::uint8_t> asked_for(stored.size(), 0);
-  for (const plan::Claim& claim : claims) {
+  const auto look_up = [&](const plan::Claim& claim) {
     const TensorInfo& tensor = claim.tensor;
     std::optional<std::size_t>& place = match.places.emplace_back();
-    if (options.filter && !options.filter(tensor.name)) continue;
+    if (options.filter && !options.filter(tensor.name)) return;
     place = find(stored, name_in_file(tensor.name, options));
     if (!place) {
       put(problems, {Kind::missing, quoted(tensor.name) + " " + shape_and_type(tensor)});
-      continue;
+      return;
     }
     asked_for[*place] = 1;
-    if (fits(stored[*place], tensor, options)) continue;
-    put(problems, {Kind::different, quoted(tensor.name) + " is " + shape_and_type(stored[*place]) +
-                                        " in the file, " + shape_and_type(tensor) +
-                                        " in the state"});
+    if (fits(stored[*place], tensor, options)) return;
+    put(problems,
+        {Kind::different, quoted(tensor.name) + " is " + shape_and_type(stored[*place]) +
+                              " in the file, " + shape_and_type(tensor) + " in the state"});
     place.reset();
-  }
+  };
+  // The filter is the user's and may throw.
+  run_together(comm, [&] { std::ranges::for_each(claims, look_up); });
   comm.allreduce(std::span<std::uint8_t>(asked_for), MPI_MAX);
-  if (comm.rank() == 0) {
+  run_on_root(comm, [&] {
     for (std::size_t i = 0; i < stored.size(); ++i) {
       if (asked_for[i] != 0 || !takes_part(stored[i].name, options)) continue;
       put(problems, {Kind::extra, quoted(stored[i].name) + " " + shape_and_type(stored[i])});
     }
-  }
+  });
   const std::set<Problem> all = unite(comm, std::move(problems));
   if (options.strict && !all.empty()) refuse(all, where);
   for (const auto& [kind, text] : all) {

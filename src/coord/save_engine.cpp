@@ -1,6 +1,8 @@
 #include "coord/save_engine.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "coord/together.hpp"
 
@@ -10,17 +12,19 @@ namespace {
 /// Sends in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostSends = 32;
 
+constexpr std::size_t kAllRounds = std::numeric_limits<std::size_t>::max();
+
 }  // namespace
 
 SaveEngine::SaveEngine(const Comm& comm, const plan::Routes& routes,
-                       std::span<const SliceAccess> slices, const storage::PosixFile& file,
+                       std::span<const SliceAccess> slices, storage::BlockSink& sink,
                        Staging& staging)
     : comm_(comm),
       routes_(routes),
       slices_(slices),
-      file_(file),
       staging_(staging),
-      io_(storage::BlockIo::Direction::write) {
+      whole_(routes.blocks.size()),
+      sink_(sink) {
   for (std::size_t i = 0; i < staging.slot_count(); ++i) {
     slots_.push_back({.bytes = staging.slot(i)});
     free_slots_.push_back(i);
@@ -34,9 +38,10 @@ std::optional<Error> SaveEngine::run() {
     moved |= post_receives();
     moved |= send();
     moved |= receives_.collect(comm_, [this](const Incoming& incoming) { unpack(incoming); });
-    moved |= sends_.collect(comm_, [this](std::byte* buffer) {
-      if (buffer != nullptr) staging_.outgoing().give_back(buffer);
+    moved |= sends_.collect(comm_, [this](const Outgoing& outgoing) {
+      if (outgoing.packed != nullptr) staging_.outgoing().give_back(outgoing.packed);
     });
+    moved |= sink_.take_turn(rounds_ready());
     moved |= take_writes();
     if (moved) {
       last_move = std::chrono::steady_clock::now();
@@ -45,12 +50,26 @@ std::optional<Error> SaveEngine::run() {
       Comm::idle();
     }
   }
+  while (sink_.take_turn(kAllRounds)) {
+    // Other ranks have more blocks.
+  }
   return std::move(error_);
 }
 
 bool SaveEngine::done() const {
   return next_block_ == routes_.blocks.size() && free_slots_.size() == slots_.size() &&
          next_message_ == routes_.messages.size() && sends_.empty();
+}
+
+/// Of how many rounds, from the first, nobody needs anything more from this rank.
+std::size_t SaveEngine::rounds_ready() const {
+  std::size_t ready = first_open_ < routes_.blocks.size() ? first_open_ : kAllRounds;
+  if (!sends_.empty()) {
+    ready = std::min<std::size_t>(ready, sends_.front().round);
+  } else if (next_message_ < routes_.messages.size()) {
+    ready = std::min<std::size_t>(ready, routes_.messages[next_message_].round);
+  }
+  return ready;
 }
 
 std::uint64_t SaveEngine::origin(const Slot& slot) const {
@@ -151,7 +170,7 @@ bool SaveEngine::send() {
       pack(message, packed);
       bytes = packed;
     }
-    sends_.add(comm_.send({bytes, message.bytes}, message.peer), packed);
+    sends_.add(comm_.send({bytes, message.bytes}, message.peer), {message.round, packed});
     ++next_message_;
     moved = true;
   }
@@ -169,16 +188,18 @@ void SaveEngine::pack(const plan::Message& message, std::byte* packed) {
 }
 
 void SaveEngine::finish(std::size_t slot) {
+  whole_[static_cast<std::size_t>(slots_[slot].block - routes_.blocks.data())] = true;
+  while (first_open_ < whole_.size() && whole_[first_open_]) ++first_open_;
   if (error_) {  // the attempt is lost: go on for the others, spare the disk
     free_slots_.push_back(slot);
     return;
   }
-  io_.submit(file_, slots_[slot].bytes, origin(slots_[slot]), slot);
+  sink_.submit(slots_[slot].bytes, origin(slots_[slot]), slot);
 }
 
 bool SaveEngine::take_writes() {
   bool moved = false;
-  while (auto completion = io_.poll()) {
+  while (auto completion = sink_.poll()) {
     note(std::move(completion->error));
     free_slots_.push_back(completion->token);
     moved = true;

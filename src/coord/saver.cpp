@@ -16,27 +16,51 @@
 #include "coord/saver.hpp"
 
 #include <algorithm>
+#include <array>
+#include <set>
+#include <string>
 
 #include "base/slice_access.hpp"
+#include "coord/collective_file.hpp"
 #include "coord/reference_writer.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
+#include "policy/file_systems.hpp"
+#include "storage/block_io.hpp"
+#include "storage/file_system.hpp"
 #include "storage/process_identity.hpp"
 
 namespace cairn::coord {
 
+namespace {
+
+/// Collective. On how many hosts the ranks are, as rank 0 is told.
+std::uint64_t count_hosts(const Comm& comm) {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  MPI_Get_processor_name(name.data(), &length);
+  WireWriter writer;
+  writer.put_text({name.data(), static_cast<std::size_t>(length)});
+  std::set<std::string> hosts;
+  for (const Bytes& told : comm.gather(writer.take())) hosts.insert(WireReader(told).get_text());
+  return hosts.size();
+}
+
+}  // namespace
+
 /// What is being written.
 struct Saver::Target {
-  std::unique_ptr<storage::Commit> commit;  ///< rank 0 only
-  std::optional<storage::PosixFile> file;   ///< the one file, or this rank's shard
-  std::optional<storage::PosixFile> index;  ///< of shards; rank 0 only
+  std::unique_ptr<storage::Commit> commit;     ///< rank 0 only
+  std::optional<storage::PosixFile> file;      ///< the one file, or this rank's shard
+  std::optional<storage::PosixFile> index;     ///< of shards; rank 0 only
+  std::unique_ptr<CollectiveFile> collective;  ///< with the writer mpiio
   std::filesystem::path temporary;
   bool reserved = false;
   bool direct = false;
 };
 
 Saver::Saver(MPI_Comm comm, const WriteOptions& options)
-    : comm_(comm, options.deadline), options_(options) {}
+    : comm_(comm, options.deadline), options_(options), hosts_(count_hosts(comm_)) {}
 
 Saver::~Saver() = default;
 
@@ -80,8 +104,7 @@ SaveReport Saver::run_integrated(const State& state, const Request& request, Pro
   progress.captured();
 
   progress.enter(Phase::syncing);
-  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
-  settle(comm_, error);
+  settle(comm_, sync(target, std::move(error)));
 
   progress.enter(Phase::completing);
   run_on_root(comm_, [&] { complete_file(target, request.record); });
@@ -163,44 +186,72 @@ bool Saver::prepare(std::optional<Plan>& plan, std::span<const plan::Claim> clai
   const std::size_t block_bytes = plan->layout.block_bytes;
   if (!staging_ || staging_->block_bytes() != block_bytes) {
     staging_.reset();
+    // All ranks have it then, or none has: what comes next depends on it.
+    std::unique_ptr<Staging> fresh;
     run_together(comm_, [&] {
-      staging_ = std::make_unique<Staging>(block_bytes, options_.staging_bytes);
+      fresh = std::make_unique<Staging>(block_bytes, options_.staging_bytes);
     });
+    staging_ = std::move(fresh);
   }
   return reused;
 }
 
 /// O_DIRECT or buffered is decided by all ranks together.
-void Saver::use_direct(Target& target, bool direct) const {
-  target.direct = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
-  if (direct && !target.direct) target.file->set_direct(false);
+void Saver::agree_on_direct(Target& target) const {
+  const bool mine = target.direct;
+  target.direct = all_of<std::int32_t>(comm_, mine ? 1 : 0, MPI_MIN) == 1;
+  run_together(comm_, [&] {
+    if (mine && !target.direct) target.file->set_direct(false);
+  });
 }
 
 Saver::Target Saver::reserve_file(const Request& request) {
   Target target;
   WireWriter writer;
   run_on_root(comm_, [&] {
+    check_writer(request.path);
     target.commit = std::make_unique<storage::Commit>(
         request.path, storage::process_identity(request.record.run_id), options_.durable);
     target.file = target.commit->create();
     target.reserved = target.file->reserve(plan_->layout.image_bytes);
-    writer.put_text(target.commit->temporary().string()).put(target.reserved);
+    writer.put_text(target.commit->temporary().string()).put(target.reserved).put(options_.writer);
   });
   const Bytes told = comm_.broadcast(writer.take());
   WireReader reader(told);
   target.temporary = reader.get_text();
   target.reserved = reader.get<bool>();
-  bool direct = false;
+  const auto agreed_writer = reader.get<Writer>();
   run_together(comm_, [&] {
-    if (!target.file) {
-      target.file = storage::PosixFile::open_for_writing(target.temporary);
-      // Rank 0 holds it too, so nobody can have taken it in between.
-      static_cast<void>(target.file->try_lock_shared());
+    if (options_.writer != agreed_writer) {
+      throw Error(ErrorCode::invalid_argument,
+                  "the writer differs over ranks: here " + std::string(to_string(options_.writer)) +
+                      ", on rank 0 " + std::string(to_string(agreed_writer)));
     }
-    direct = options_.writer == Writer::direct && target.file->set_direct(true);
+    open(target);
   });
-  use_direct(target, direct);
+  agree_on_direct(target);
   return target;
+}
+
+/// Rank 0, before anything is on the disk.
+void Saver::check_writer(const std::filesystem::path& path) const {
+  const auto system = storage::file_system_under(path.parent_path());
+  if (auto objection = policy::objection_to(options_.writer, system, hosts_)) {
+    throw Error(ErrorCode::invalid_argument, path.string() + ": " + *objection);
+  }
+}
+
+void Saver::open(Target& target) const {
+  const bool is_root = target.file.has_value();
+  if (!is_root) target.file = storage::PosixFile::open_for_writing(target.temporary);
+  if (options_.writer != Writer::direct) {
+    // MPI-IO may lock the whole file (Open MPI does on NFS), and would wait for our lock for ever.
+    if (is_root) target.file->unlock();
+    return;
+  }
+  // Rank 0 holds it too, so nobody can have taken it in between.
+  if (!is_root) static_cast<void>(target.file->try_lock_shared());
+  target.direct = target.file->set_direct(true);
 }
 
 std::optional<Error> Saver::move_to_file(const State& state, Target& target) {
@@ -210,14 +261,39 @@ std::optional<Error> Saver::move_to_file(const State& state, Target& target) {
     return write_by_reference(comm_, *plan_, state, target.temporary, *staging_);
   }
   std::vector<SliceAccess> slices;
-  slices.reserve(state.entries().size());
-  for (const State::Entry& entry : state.entries()) slices.emplace_back(entry);
-  return SaveEngine(comm_, plan_->routes, slices, *target.file, *staging_).run();
+  std::optional<storage::BlockIo> io;
+  run_together(comm_, [&] {
+    slices.reserve(state.entries().size());
+    for (const State::Entry& entry : state.entries()) slices.emplace_back(entry);
+    if (options_.writer == Writer::direct) {
+      io.emplace(storage::BlockIo::Direction::write, &*target.file);
+    }
+  });
+  if (options_.writer == Writer::mpiio) {
+    target.collective = std::make_unique<CollectiveFile>(comm_, target.temporary,
+                                                         plan_->routes.blocks.size());
+    return SaveEngine(comm_, plan_->routes, slices, *target.collective, *staging_).run();
+  }
+  return SaveEngine(comm_, plan_->routes, slices, *io, *staging_).run();
+}
+
+/// Collective with the writer mpiio, also for a rank that failed. Returns the first error.
+std::optional<Error> Saver::sync(Target& target, std::optional<Error> error) const {
+  if (target.collective) {
+    auto failed = target.collective->close(options_.durable);
+    if (!error) error = std::move(failed);
+  }
+  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
+  return error;
 }
 
 void Saver::complete_file(Target& target, const storage::Record& record) {
   const storage::ImageLayout& layout = plan_->layout;
   const std::vector<std::byte> tail = storage::make_tail(layout, record);
+  if (!target.file->try_lock_shared() || !target.file->is_at_its_path()) {
+    throw Error(ErrorCode::io,
+                target.temporary.string() + " was removed by somebody while it was written");
+  }
   target.file->set_direct(false);  // the tail is not aligned, and both are small
   target.file->write(layout.head, 0);
   target.file->write(tail, layout.tail_offset);
@@ -236,7 +312,6 @@ Saver::Target Saver::reserve_shard(const Request& request) {
   });
   const Bytes told = comm_.broadcast(writer.take());
   target.temporary = WireReader(told).get_text();
-  bool direct = false;
   run_together(comm_, [&] {
     target.file = storage::PosixFile::create(
         target.temporary / storage::shard_file_name(static_cast<std::uint64_t>(comm_.rank()),
@@ -244,10 +319,10 @@ Saver::Target Saver::reserve_shard(const Request& request) {
     // Rank 0 holds the index, so nobody sweeps the directory.
     static_cast<void>(target.file->try_lock_shared());
     target.reserved = target.file->reserve(shard_plan_->layout.image_bytes);
-    direct = target.file->set_direct(true);
+    target.direct = target.file->set_direct(true);
   });
   target.reserved = all_of<std::int32_t>(comm_, target.reserved ? 1 : 0, MPI_MIN) == 1;
-  use_direct(target, direct);
+  agree_on_direct(target);
   return target;
 }
 
@@ -255,11 +330,15 @@ std::optional<Error> Saver::move_to_shard(const State& state, Target& target,
                                           const storage::Record& record) {
   const storage::ImageLayout& layout = shard_plan_->layout;
   std::vector<SliceAccess> slices;
-  slices.reserve(shard_plan_->boxes.size());
-  for (const ShardBox& box : shard_plan_->boxes) {
-    slices.emplace_back(state.entries()[box.entry], box.box);
-  }
-  auto error = SaveEngine(comm_, shard_plan_->routes, slices, *target.file, *staging_).run();
+  std::optional<storage::BlockIo> io;
+  run_together(comm_, [&] {
+    slices.reserve(shard_plan_->boxes.size());
+    for (const ShardBox& box : shard_plan_->boxes) {
+      slices.emplace_back(state.entries()[box.entry], box.box);
+    }
+    io.emplace(storage::BlockIo::Direction::write, &*target.file);
+  });
+  auto error = SaveEngine(comm_, shard_plan_->routes, slices, *io, *staging_).run();
   if (error) return error;
   return attempt([&] {
     const std::vector<std::byte> tail = storage::make_tail(layout, record);

@@ -52,7 +52,10 @@ class Saver {
   std::vector<plan::Claim> describe(const State& state) const;
   template <class Plan, class MakePlan>
   bool prepare(std::optional<Plan>& plan, std::span<const plan::Claim> claims, MakePlan&& make);
-  void use_direct(Target& target, bool direct) const;
+  void check_writer(const std::filesystem::path& path) const;
+  void open(Target& target) const;
+  void agree_on_direct(Target& target) const;
+  std::optional<Error> sync(Target& target, std::optional<Error> error) const;
   void publish(Target& target, Progress& progress);
   SaveReport finish(SaveReport report, const Target& target, const Progress& progress,
                     const plan::Routes& routes, std::uint64_t plan_bytes) const;
@@ -67,6 +70,7 @@ class Saver {
 
   Comm comm_;
   WriteOptions options_;
+  std::uint64_t hosts_ = 1;  ///< rank 0 only
   std::optional<SavePlan> plan_;
   std::optional<ShardPlan> shard_plan_;
   std::unique_ptr<Staging> staging_;

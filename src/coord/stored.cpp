@@ -13,7 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Box whole_box(const Shape& shape) { return {Shape(shape.size(), 0), shape}; }
+Box whole_box(const Shape& shape) {
+  return {Shape(shape.size(), 0), shape};
+}
 
 /// The part of a record that reports are made of.
 void put_record(WireWriter& writer, const storage::Record& record) {
@@ -95,8 +97,7 @@ Stored from_wire(const Bytes& bytes) {
 
 /// Rank 0.
 Stored stored_image(const fs::path& path) {
-  const storage::ImageIndex index =
-      storage::read_index(storage::PosixFile::open_for_reading(path));
+  const storage::ImageIndex index = storage::read_index(storage::PosixFile::open_for_reading(path));
   const storage::Record& record = index.record;
   Stored stored;
   stored.path = path;
@@ -137,8 +138,8 @@ Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
 }
 
 SeenShard get_seen(WireReader& reader) {
-  SeenShard seen{reader.get<std::uint64_t>(), reader.get<std::uint64_t>(),
-                 reader.get<std::uint64_t>(), {}};
+  SeenShard seen{
+      reader.get<std::uint64_t>(), reader.get<std::uint64_t>(), reader.get<std::uint64_t>(), {}};
   for (auto n = reader.get<std::size_t>(); n > 0; --n) {
     std::string name = reader.get_text();
     seen.place.emplace(std::move(name), reader.get<std::uint64_t>());
@@ -153,15 +154,12 @@ std::vector<SeenShard> look_at_shards(const Comm& comm, const fs::path& director
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   const std::uint64_t shards = index.index.shards.size();
   WireWriter seen;
-  run_together(
-      comm,
-      [&] {
-        for (auto s = static_cast<std::uint64_t>(comm.rank()); s < shards; s += ranks) {
-          const Bytes one = look_at_shard(directory, s, index);
-          seen.put_all(std::span<const std::byte>(one));
-        }
-      },
-      Blame::nobody);
+  run_together(comm, [&] {
+    for (auto s = static_cast<std::uint64_t>(comm.rank()); s < shards; s += ranks) {
+      const Bytes one = look_at_shard(directory, s, index);
+      seen.put_all(std::span<const std::byte>(one));
+    }
+  });
   const std::vector<Bytes> from = comm.gather(seen.take());
   std::vector<SeenShard> all(from.empty() ? 0 : shards);
   for (std::size_t rank = 0; rank < from.size(); ++rank) {
@@ -186,10 +184,9 @@ Stored stored_shards(const fs::path& directory, const storage::ReadIndex& read,
   for (std::size_t s = 0; s < shards.size(); ++s) {
     const fs::path path = directory / storage::shard_file_name(s, shards.size());
     if (shards[s].block_bytes != stored.block_bytes) {
-      throw Error(ErrorCode::damaged, path.string() + " has blocks of " +
-                                          std::to_string(shards[s].block_bytes) +
-                                          " bytes, the others of " +
-                                          std::to_string(stored.block_bytes));
+      throw Error(ErrorCode::damaged,
+                  path.string() + " has blocks of " + std::to_string(shards[s].block_bytes) +
+                      " bytes, the others of " + std::to_string(stored.block_bytes));
     }
     stored.files.push_back({path, first, shards[s].body_bytes, shards[s].head_bytes});
     first += shards[s].body_bytes;
@@ -210,8 +207,7 @@ Stored stored_shards(const fs::path& directory, const storage::ReadIndex& read,
 Stored open_shards(const Comm& comm, const fs::path& directory) {
   storage::ReadIndex index;
   // Every rank reads the index: small, and it spares sending it around.
-  run_together(
-      comm, [&] { index = storage::read_shard_index(directory); }, Blame::nobody);
+  run_together(comm, [&] { index = storage::read_shard_index(directory); });
   const std::vector<SeenShard> shards = look_at_shards(comm, directory, index);
   Bytes wire;
   run_on_root(comm, [&] { wire = to_wire(stored_shards(directory, index, shards)); });

@@ -33,7 +33,7 @@ std::vector<std::uint32_t> rounds_of(const Ownership& ownership) {
 class Builder {
  public:
   Builder(const Ownership& ownership, int rank, Routes& routes)
-      : ownership_(ownership), rank_(rank), routes_(routes) {
+      : ownership_(ownership), rounds_(rounds_of(ownership)), rank_(rank), routes_(routes) {
     for (const std::uint64_t block : ownership.blocks_of(rank)) {
       place_[block] = routes_.blocks.size();
       routes_.blocks.push_back({.block = block, .mine = {}, .messages = {}});
@@ -59,10 +59,7 @@ class Builder {
     for (auto& [block, messages] : by_block) {
       std::ranges::move(messages, std::back_inserter(routes_.messages));
     }
-    const std::vector<std::uint32_t> rounds = rounds_of(ownership_);
-    std::ranges::stable_sort(routes_.messages, {}, [&](const Message& message) {
-      return rounds[message.block - ownership_.first_block];
-    });
+    std::ranges::stable_sort(routes_.messages, {}, &Message::round);
   }
 
   void add_theirs(std::int32_t peer) {
@@ -85,13 +82,14 @@ class Builder {
                  std::uint64_t bytes, std::uint32_t holding) const {
     if (messages.empty() || messages.back().peer != peer ||
         messages.back().bytes + bytes > ownership_.block_bytes) {
-      messages.push_back({block, peer, 0, {}});
+      messages.push_back({block, peer, rounds_[block - ownership_.first_block], 0, {}});
     }
     messages.back().bytes += bytes;
     messages.back().holdings.push_back(holding);
   }
 
   const Ownership& ownership_;
+  std::vector<std::uint32_t> rounds_;
   std::int32_t rank_;
   Routes& routes_;
   std::unordered_map<std::uint64_t, std::size_t> place_;

@@ -53,6 +53,7 @@ struct RemoteHolding {
 struct Message {
   std::uint64_t block;
   std::int32_t peer;
+  std::uint32_t round;
   std::uint64_t bytes;
   std::vector<std::uint32_t> holdings;  ///< places in `Routes::mine`, or in `theirs[peer]`
 };

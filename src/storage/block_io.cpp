@@ -10,7 +10,8 @@ constexpr int kThreads = 2;
 
 }  // namespace
 
-BlockIo::BlockIo(Direction direction) : direction_(direction) {
+BlockIo::BlockIo(Direction direction, const PosixFile* file)
+    : direction_(direction), file_(file) {
   for (int i = 0; i < kThreads; ++i) {
     threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
   }

@@ -11,32 +11,29 @@
 #include <vector>
 
 #include "cairn/error.hpp"
+#include "storage/block_sink.hpp"
 #include "storage/posix_file.hpp"
 
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of files in the background while the caller moves other data.
 /// A few threads suffice: each has one large request under way.
-class BlockIo {
+class BlockIo final : public BlockSink {
  public:
   enum class Direction : bool { read, write };
 
-  struct Completion {
-    std::size_t token;
-    std::optional<Error> error;
-  };
-
-  explicit BlockIo(Direction direction);
-  BlockIo(const BlockIo&) = delete;
-  BlockIo& operator=(const BlockIo&) = delete;
+  /// `file`, which must outlive this object: where blocks go that are submitted without one.
+  explicit BlockIo(Direction direction, const PosixFile* file = nullptr);
   /// Waits for the requests that are under way; drops those not begun.
-  ~BlockIo();
+  ~BlockIo() override;
 
   /// `file` and `bytes` must stay until the completion with this token is taken.
   void submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
               std::size_t token);
-  /// The next request that is complete, if any.
-  std::optional<Completion> poll();
+  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) override {
+    submit(*file_, bytes, offset, token);
+  }
+  std::optional<Completion> poll() override;
 
  private:
   struct Request {
@@ -50,6 +47,7 @@ class BlockIo {
   Completion perform(const Request& request) const;
 
   Direction direction_;
+  const PosixFile* file_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Request> waiting_;

@@ -27,6 +27,8 @@
 //     `<name>.replaced`.
 // I3. A failed attempt leaves the directory as it was.
 // I4. A temporary file in use is held by a lock; one that nobody holds may be removed by anybody.
+//     Except: while MPI-IO writes it nobody holds it, since MPI-IO may want the lock for itself and
+//     waits for it for ever. Before (5) it is held again, or found to be removed.
 // I5. A deletion begins with a durable rename to a name that no reader looks at.
 #include "storage/commit.hpp"
 

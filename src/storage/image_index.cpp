@@ -68,6 +68,15 @@ void check_totals(const std::vector<PlacedTensor>& tensors, const Record& record
   }
 }
 
+/// HDF5 is given bytes in memory: what it cannot do with them is the bytes' fault.
+std::vector<PlacedTensor> parse(const ScratchFile& head, const Record& record) {
+  try {
+    return walk_tensors(head, record);
+  } catch (const Error& error) {
+    throw Error(error.code() == ErrorCode::io ? ErrorCode::damaged : error.code(), error.what());
+  }
+}
+
 std::vector<PlacedTensor> read_tensors(const PosixFile& file, const Record& record) {
   const auto head = read_checked(file, "head", 0, record.head_bytes, record.head_crc);
   read_checked(file, "tail", record.tail_offset, record.table_entries * kTableEntryBytes,
@@ -75,7 +84,7 @@ std::vector<PlacedTensor> read_tensors(const PosixFile& file, const Record& reco
   const ScratchFile copy;
   copy.file().write(head, 0);
   copy.file().truncate(record.image_bytes);
-  std::vector<PlacedTensor> tensors = walk_tensors(copy, record);
+  std::vector<PlacedTensor> tensors = parse(copy, record);
   std::ranges::sort(tensors, {}, &PlacedTensor::name);
   check_names(tensors);
   check_overlap(tensors);
@@ -90,10 +99,7 @@ ImageIndex read_index(const PosixFile& file) {
   try {
     index.tensors = read_tensors(file, index.record);
   } catch (const Error& error) {
-    // HDF5 was given bytes in memory: what it cannot do with them is the bytes' fault.
-    const bool parsed = error.code() == ErrorCode::damaged || error.code() == ErrorCode::io;
-    throw Error(parsed ? ErrorCode::damaged : error.code(),
-                file.path().string() + ": " + error.what());
+    throw Error(error.code(), file.path().string() + ": " + error.what());
   }
   return index;
 }

@@ -162,6 +162,8 @@ bool PosixFile::try_lock_shared() const {
   throw_io_error(errno, "lock", path_);
 }
 
+void PosixFile::unlock() const noexcept { static_cast<void>(try_lock(fd_.get(), F_UNLCK)); }
+
 bool PosixFile::try_lock_exclusive() const {
   if (try_lock(fd_.get(), F_WRLCK)) return true;
   if (errno == EAGAIN || errno == EACCES) return false;

@@ -55,6 +55,8 @@ class PosixFile {
   /// releases. Held until the file is closed. False: somebody holds the exclusive one. Where the
   /// file system has no locks there is nothing to hold, and nobody to find it missing.
   [[nodiscard]] bool try_lock_shared() const;
+  /// Gives back what this file holds.
+  void unlock() const noexcept;
   /// Tries for the lock that nobody else holds. Throws where the file system has no locks.
   [[nodiscard]] bool try_lock_exclusive() const;
 

@@ -130,6 +130,12 @@ void Series::read() {
   std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.record.sequence; });
 }
 
+bool Series::is_called(const std::string& series) const {
+  return std::ranges::any_of(catalog_.places(), [&](const Place& place) {
+    return policy::series_name(place.prefix, number_) == series;
+  });
+}
+
 std::vector<Found> Series::candidates() const {
   std::vector<Found> all = damaged_;
   for (auto member = members_.rbegin(); member != members_.rend(); ++member) {
@@ -150,9 +156,10 @@ Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t 
   next.record.step_in_epoch = step_in_epoch;
   next.record.steps_per_epoch = steps_per_epoch;
   next.record.sequence = last_sequence_ + 1;
-  next.path = directory_of(catalog_, known) /
-              policy::format({.series = next.record.series, .epoch = epoch,
-                              .step_in_epoch = step_in_epoch, .kind = kind});
+  next.path = directory_of(catalog_, known) / policy::format({.series = next.record.series,
+                                                              .epoch = epoch,
+                                                              .step_in_epoch = step_in_epoch,
+                                                              .kind = kind});
   return next;
 }
 
@@ -166,7 +173,17 @@ void Series::committed(const fs::path& path, const Record& record) {
   protected_.reset();
 }
 
-void Series::restored(const fs::path& path) { protected_ = path; }
+void Series::found_damaged(const fs::path& path, const Error& why) {
+  const auto at = std::ranges::find(members_, path, &Member::path);
+  if (at == members_.end()) return;
+  damaged_.push_back(
+      {path, *policy::parse_checkpoint_name(path.filename().string()), std::nullopt, why});
+  members_.erase(at);
+}
+
+void Series::restored(const fs::path& path) {
+  protected_ = path;
+}
 
 void Series::retain(const CheckpointPolicy& policy,
                     const std::function<void(const fs::path&)>& deleted,
@@ -175,8 +192,8 @@ void Series::retain(const CheckpointPolicy& policy,
   std::vector<std::size_t> of_member;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].breakpoint) continue;
-    kept.push_back({members_[i].record.sequence, members_[i].record.saved_at,
-                    protected_ == members_[i].path});
+    kept.push_back(
+        {members_[i].record.sequence, members_[i].record.saved_at, protected_ == members_[i].path});
     of_member.push_back(i);
   }
   std::set<fs::path> gone;

@@ -37,6 +37,8 @@ class Series {
   /// Those that cannot tell their sequence number, since any of them may be the newest; then the
   /// good, newest first.
   [[nodiscard]] std::vector<Found> candidates() const;
+  /// Whether `series` is the name of this one, under any of the prefixes.
+  [[nodiscard]] bool is_called(const std::string& series) const;
   /// The files and locks that were removed when it was opened.
   [[nodiscard]] const std::vector<std::filesystem::path>& swept() const noexcept { return swept_; }
 
@@ -50,6 +52,8 @@ class Series {
 
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
+  /// A load found `path` damaged: it no longer counts.
+  void found_damaged(const std::filesystem::path& path, const Error& why);
   /// `path` was restored from: it stays until a newer one is committed.
   void restored(const std::filesystem::path& path);
 

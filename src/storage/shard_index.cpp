@@ -14,6 +14,7 @@
 #include "cairn/error.hpp"
 #include "codec/crc32.hpp"
 #include "plan/cover.hpp"
+#include "storage/image_format.hpp"
 #include "storage/posix_file.hpp"
 
 namespace cairn::storage {
@@ -25,6 +26,8 @@ constexpr std::string_view kChecksum = "checksum";
 constexpr std::string_view kShards = "shards";
 constexpr std::string_view kTensors = "tensors/";
 constexpr std::uint64_t kShardColumns = 2;
+/// More than the boxes of a million ranks need; a reader holds it in memory.
+constexpr std::uint64_t kLargestIndex = std::uint64_t{4} << 30;
 /// The tables are small next to what they describe.
 constexpr std::uint64_t kIndexBlock = std::uint64_t{64} << 10;
 
@@ -129,7 +132,7 @@ ShardedTensor tensor_of(const PlacedTensor& stored, std::span<const std::uint64_
                         std::uint64_t shards, const fs::path& path) {
   const std::uint64_t columns = stored.shape[1];
   const std::size_t rank = columns / 2;
-  if (columns % 2 != 1 || stored.shape[0] < 1 || values[0] >= kDTypeCount) {
+  if (columns % 2 != 1 || rank > kLargestRank || stored.shape[0] < 1 || values[0] >= kDTypeCount) {
     refuse(path, "'" + stored.name + "' is no table of a tensor");
   }
   ShardedTensor tensor;
@@ -205,6 +208,9 @@ void write_index(const PosixFile& file, const IndexImage& image, const Record& r
 
 ReadIndex read_shard_index(const fs::path& directory) {
   const PosixFile file = PosixFile::open_for_reading(directory / kIndexFile);
+  if (file.size() > kLargestIndex) {
+    refuse(file.path(), "it has " + std::to_string(file.size()) + " bytes, more than an index has");
+  }
   const ImageIndex image = read_index(file);
   const std::vector<std::vector<std::uint64_t>> tables = read_checked_tables(file, image);
   ReadIndex read{image.record, {}};
