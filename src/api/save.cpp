@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "coord/foreign_loader.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
 #include "coord/together.hpp"
@@ -31,6 +32,7 @@ LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                 const LoadOptions& options) {
   const coord::Comm own(comm, options.deadline);
   coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
+  if (coord::is_foreign(own, path)) return coord::load_foreign(own, path, state, options);
   return coord::load_image(own, path, state, options);
 }
 
