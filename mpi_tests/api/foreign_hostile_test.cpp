@@ -247,7 +247,7 @@ TEST_F(HostileForeign, ADamagedChunkIsFoundByItsChecksumOnAllRanksThoughOneAlone
   State state;
   state.add("t", std::span(values), slice);
   expect_error([&] { load(MPI_COMM_WORLD, path("x.h5"), state, {.strict = false}); },
-               ErrorCode::damaged, {"x.h5: ", "read 't'", "Fletcher32", "unspecified"});
+               ErrorCode::damaged, {"x.h5: HDF5 cannot read 't'", "Fletcher32", "unspecified"});
 }
 
 TEST_F(HostileForeign, ADamagedCompressedChunkIsDamaged) {

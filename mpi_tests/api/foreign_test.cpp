@@ -212,6 +212,20 @@ TEST_F(Foreign, WhatIsNoTensorIsInNobodysWayAndRefusedByItsTypeWhenAskedFor) {
   }
 }
 
+TEST_F(Foreign, RestoreTakesCheckpointsOnly) {
+  on_root([&] {
+    std::filesystem::create_directory(path("run"));
+    std::filesystem::copy_file(path("others.h5"), path("run/CKP-1_5.h5"));
+  });
+  std::vector<float> tensor(element_count(kShape));
+  State state;
+  state.add("tensor", std::span(tensor), whole(kShape));
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "CKP", path("run"));
+  expect_error([&] { checkpoint.restore(state); }, ErrorCode::damaged,
+               {"CKP-1_5.h5", "not a Cairn checkpoint"});
+  EXPECT_EQ(tensor[1], 0);
+}
+
 TEST_F(Foreign, TypesThatHdf5HasNoNameForInBothByteOrders) {
   // bfloat16 as bits of the upper half of float32; h5py cannot write it.
   on_root([&] {

@@ -196,15 +196,24 @@ class ForeignLoad {
     return jobs;
   }
 
+  /// Local. False where there is nothing left. Errors name the file.
+  bool read_for_a_while(TileReader& reader) const {
+    try {
+      const auto since = Clock::now();
+      while (Clock::now() - since < between_votes()) {
+        if (!reader.step()) return false;
+      }
+      return true;
+    } catch (const Error& error) {
+      throw Error(error.code(), path_.string() + ": " + error.what());
+    }
+  }
+
   void fill() {
     TileReader reader(*file_, jobs(), options_.staging_bytes);
     for (bool anybody_has_more = true; anybody_has_more;) {
       bool more = true;
-      run_together(comm_, [&] {
-        for (const auto since = Clock::now(); more && Clock::now() - since < between_votes();) {
-          more = reader.step();
-        }
-      });
+      run_together(comm_, [&] { more = read_for_a_while(reader); });
       anybody_has_more = all_of<std::int32_t>(comm_, more ? 1 : 0, MPI_MAX) == 1;
     }
     bytes_read_ = reader.bytes_read();

@@ -42,10 +42,10 @@ ForeignIndex read_foreign_index(const std::filesystem::path& path);
 /// Reads boxes of a foreign file through HDF5's MPI-IO driver. The communicator is only handed on
 /// to HDF5. Opening and closing are collective over it, reading is not: transfers are independent.
 ///
-/// (Independent, since collective ones would have to be as many on every rank, whatever fails, and
-/// HDF5 1.10.8 does not convert types in them. It also gets metadata wrong that is read
-/// collectively. So there is nothing that a communicator of more than one rank would be good for,
-/// and MPI_COMM_SELF leaves nobody waiting where one rank cannot open the file.)
+/// (Independent: collective transfers would have to be as many on every rank, whatever fails, and
+/// HDF5 falls back to independent ones itself where it converts types; metadata that is read
+/// collectively comes out wrong in 1.10.8. So a communicator of more than one rank would be good for
+/// nothing, and with MPI_COMM_SELF nobody is left waiting by a rank that cannot open the file.)
 class ForeignFile {
  public:
   /// `largest_chunk` as in the index: HDF5 keeps at least one decoded chunk.
