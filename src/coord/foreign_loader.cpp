@@ -155,7 +155,7 @@ class ForeignLoad {
       fill();
     } catch (const Error& error) {
       throw Error(error.code(),
-                  path_.string() + ": " + error.what() + " (the state's contents are unspecified)",
+                  std::string(error.what()) + " (the state's contents are unspecified)",
                   error.rank());
     }
     return report(std::chrono::duration<double>(Clock::now() - begin).count());
