@@ -27,6 +27,7 @@ struct SaveArguments {
   std::uint64_t repeat = 1;
   std::optional<long double> saved_at;  // seconds; a double has no room for their nanoseconds
   std::string writer = "direct";
+  bool shards = false;
   bool advance = false;
   bool resume = false;
   std::optional<Slicing> slicing;
@@ -38,6 +39,7 @@ struct SaveArguments {
 
 cairn::CheckpointSettings settings_of(const SaveArguments& arguments) {
   cairn::CheckpointSettings settings;
+  settings.integrated_save = !arguments.shards;
   if (arguments.keep) settings.keep_checkpoint_max = *arguments.keep;
   cairn::WriteOptions& write = settings.write;
   write.writer = arguments.writer == "hdf5" ? cairn::Writer::hdf5 : cairn::Writer::direct;
@@ -162,6 +164,7 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--repeat", arguments.repeat, "save this often, each replacing the last one")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command.add_flag("--shards", arguments.shards, "a directory with one file per rank");
   command.add_flag("--advance", arguments.advance,
                    "each of --repeat saves the next step, with its values");
   command.add_flag("--resume", arguments.resume,

@@ -9,8 +9,8 @@ cairn_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CAIRN_BUILD=${CAIRN_BUILD:-$cairn_root/build}
 
 cairn_packages=(
-  g++ make cmake openmpi-bin libopenmpi-dev libhdf5-openmpi-dev hdf5-tools libssl-dev zlib1g-dev
-  nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev python3-h5py python3-numpy
+  g++ make cmake pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev hdf5-tools libssl-dev
+  zlib1g-dev nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev python3-h5py python3-numpy
 )
 
 install_missing_packages() {

@@ -1,7 +1,5 @@
 #pragma once
 
-/// All of Cairn. Start with `State` (what a rank holds) and `ModelCheckpoint` (when to save it);
-/// `save` and `load` are the same without a policy.
 #include "cairn/config.hpp"           // IWYU pragma: export
 #include "cairn/dtype.hpp"            // IWYU pragma: export
 #include "cairn/error.hpp"            // IWYU pragma: export
@@ -12,3 +10,11 @@
 #include "cairn/slice.hpp"            // IWYU pragma: export
 #include "cairn/source.hpp"           // IWYU pragma: export
 #include "cairn/state.hpp"            // IWYU pragma: export
+
+/// All of Cairn. Start with `State` (what a rank holds) and `ModelCheckpoint` (when to save it);
+/// `save` and `load` are the same without a policy.
+///
+/// Functions marked **Collective** are called by every rank of the communicator, in the same order;
+/// those marked **Local** by whom one likes. Plain values and their members are Local. Every error
+/// is an `Error`.
+namespace cairn {}

@@ -16,23 +16,30 @@ namespace cairn {
 struct None {
   explicit constexpr None() = default;
 };
+/// The only `None` there is: `{.keep_checkpoint_max = cairn::none}`.
 inline constexpr None none{};
 
 /// A setting that is unset, none, or a number. Unset takes the default; none and 0 both turn the
 /// setting off and differ only in how they are read back.
 class Count {
  public:
+  /// Unset.
   constexpr Count() noexcept = default;
-  constexpr Count(None) noexcept : state_(State::off) {}                          // NOLINT
-  constexpr Count(std::int64_t n) noexcept : value_(n), state_(State::number) {}   // NOLINT
+  /// Off.
+  constexpr Count(None) noexcept : state_(State::off) {}  // NOLINT: `= none` reads well
+  /// A number; whether it is one that the setting takes, `CheckpointConfig` says.
+  constexpr Count(std::int64_t n) noexcept : value_(n), state_(State::number) {}  // NOLINT
 
+  /// Neither none nor a number was given: the default holds.
   [[nodiscard]] constexpr bool is_unset() const noexcept { return state_ == State::absent; }
+  /// None was given; false for 0, which is a number.
   [[nodiscard]] constexpr bool is_none() const noexcept { return state_ == State::off; }
   /// The number; 0 where there is none.
   [[nodiscard]] constexpr std::int64_t value() const noexcept { return value_; }
   /// Set, and to none or 0.
   [[nodiscard]] constexpr bool is_falsy() const noexcept { return !is_unset() && value_ == 0; }
 
+  /// Whether both were given alike: none and 0 differ.
   constexpr bool operator==(const Count&) const noexcept = default;
 
  private:
@@ -54,6 +61,9 @@ struct CheckpointSettings {
   Count keep_checkpoint_max{};
   /// Keep one checkpoint per this many minutes. Ignored with a maximum.
   Count keep_checkpoint_per_n_minutes{};
+  /// true: slices are put together into full tensors, in one HDF5 file written by all ranks at once.
+  /// false: a directory with one shard per rank.
+  bool integrated_save = true;
   /// Names and epochs need it: epoch = (step - 1) / n + 1. 0: the epoch is always 1.
   std::uint64_t steps_per_epoch = 0;
 
@@ -71,11 +81,12 @@ struct CheckpointSettings {
 
 /// The resolved settings that decide when to save and what to keep.
 struct CheckpointPolicy {
-  Count save_checkpoint_steps;
-  Count save_checkpoint_seconds;
-  Count keep_checkpoint_max;
-  Count keep_checkpoint_per_n_minutes;
+  Count save_checkpoint_steps;          ///< steps between saves; off where seconds decide
+  Count save_checkpoint_seconds;        ///< seconds between saves; off where steps decide
+  Count keep_checkpoint_max;            ///< how many stay; off where minutes decide
+  Count keep_checkpoint_per_n_minutes;  ///< one per so many stays; off where a maximum decides
 
+  /// Whether all four are alike.
   bool operator==(const CheckpointPolicy&) const = default;
 };
 
@@ -83,19 +94,28 @@ struct CheckpointPolicy {
 /// made, naming the setting, what it got and what it takes; or never.
 class CAIRN_API CheckpointConfig {
  public:
+  /// Local. Resolves what is unset. Throws `invalid_argument`.
   explicit CheckpointConfig(CheckpointSettings settings);
 
+  /// Resolved, as in `CheckpointPolicy`; so are the next three.
   [[nodiscard]] Count save_checkpoint_steps() const noexcept {
     return settings_.save_checkpoint_steps;
   }
+  /// See `CheckpointPolicy`.
   [[nodiscard]] Count save_checkpoint_seconds() const noexcept {
     return settings_.save_checkpoint_seconds;
   }
+  /// See `CheckpointPolicy`.
   [[nodiscard]] Count keep_checkpoint_max() const noexcept { return settings_.keep_checkpoint_max; }
+  /// See `CheckpointPolicy`.
   [[nodiscard]] Count keep_checkpoint_per_n_minutes() const noexcept {
     return settings_.keep_checkpoint_per_n_minutes;
   }
+  /// One file of full tensors, not shards.
+  [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
+  /// 0 where the epoch is always 1.
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return settings_.steps_per_epoch; }
+  /// Local. The four together. (The name is that of MindSpore's method.)
   [[nodiscard]] CheckpointPolicy get_checkpoint_policy() const;
   /// All settings, the four counts resolved.
   [[nodiscard]] const CheckpointSettings& settings() const noexcept { return settings_; }

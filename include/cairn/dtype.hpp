@@ -32,6 +32,7 @@ enum class DType : std::uint8_t {
   complex128,
 };
 
+/// How many values `DType` has; they count from 0.
 inline constexpr std::uint8_t kDTypeCount = 17;
 
 /// Local. Bytes of one element.
@@ -43,6 +44,7 @@ CAIRN_API std::string_view to_string(DType dtype) noexcept;
 /// Local. The dtype of that name, or nothing.
 CAIRN_API std::optional<DType> dtype_named(std::string_view name) noexcept;
 
+/// Not part of the face.
 namespace detail {
 template <class T>
 constexpr DType integer_dtype() {
@@ -61,6 +63,7 @@ concept Element = (std::integral<T> && sizeof(T) <= 8) || std::same_as<T, float>
                   std::same_as<T, double> || std::same_as<T, std::complex<float>> ||
                   std::same_as<T, std::complex<double>>;
 
+/// Local. The dtype whose elements are `T`s: `dtype_of<float>()` is `DType::float32`.
 template <Element T>
 constexpr DType dtype_of() {
   if constexpr (std::same_as<T, bool>) return DType::boolean;

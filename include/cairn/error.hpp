@@ -21,6 +21,7 @@ enum class ErrorCode : unsigned char {
   unresponsive,      ///< a rank did not come: leave by MPI_Abort
 };
 
+/// Local. The name above in words: "not found".
 CAIRN_API std::string_view to_string(ErrorCode code) noexcept;
 
 /// The one exception of Cairn. Thrown by a collective call it is the same on every rank.
@@ -29,9 +30,11 @@ class CAIRN_API Error : public std::runtime_error {
   /// No rank in particular is at fault.
   static constexpr int kNoRank = -1;
 
+  /// `message` is for people: what, where (tensor, file, offset) and what was expected.
   Error(ErrorCode code, const std::string& message, int rank = kNoRank)
       : std::runtime_error(message), code_(code), rank_(rank) {}
 
+  /// What kind it is: for programs, which should not read `what()`.
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   /// The rank at fault in the communicator of the call, or `kNoRank`.
   [[nodiscard]] int rank() const noexcept { return rank_; }

@@ -21,25 +21,29 @@ enum class Phase : std::uint8_t {
   retaining,   ///< the new checkpoint is durable; old ones may go
 };
 
+/// How many phases there are; they count from 0.
 inline constexpr std::size_t kPhaseCount = 7;
 
+/// Local. The name as it stands above: "moving".
 CAIRN_API std::string_view to_string(Phase phase) noexcept;
 
 /// One thing that happened, as this rank sees it.
 struct Event {
   std::filesystem::path path;  ///< the checkpoint it is about, under its final name
-  std::uint64_t step = 0;
-  std::uint64_t sequence = 0;
-  std::uint64_t bytes = 0;  ///< of the whole checkpoint, once known
-  int rank = 0;
+  std::uint64_t step = 0;      ///< that it was saved after
+  std::uint64_t sequence = 0;  ///< counts the checkpoints of a series
+  std::uint64_t bytes = 0;     ///< of the whole checkpoint, once known
+  int rank = 0;                ///< who tells this, in the communicator of the call
 };
 
 /// What users log, plot or test with. Each rank hears its own events, on the thread that is inside
 /// a Cairn call. A listener must not call the object that it listens to and must not throw.
 class CAIRN_API Listener {
  public:
+  /// Whoever made it destroys it, after all that listens.
   virtual ~Listener() = default;
 
+  /// A save began; `committed` or `failed` will follow.
   virtual void started(const Event&) {}
   /// This rank enters `phase`.
   virtual void phase(const Event&, Phase phase) { (void)phase; }
@@ -47,6 +51,7 @@ class CAIRN_API Listener {
   virtual void captured(const Event&) {}
   /// The checkpoint is complete and durable.
   virtual void committed(const Event&) {}
+  /// A save ended without a new checkpoint, by the error that the call throws next.
   virtual void failed(const Event&, const Error& error) { (void)error; }
   /// Rank 0 only: retention removed this one, or a stale file.
   virtual void deleted(const Event&) {}

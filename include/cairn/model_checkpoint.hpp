@@ -18,20 +18,28 @@
 namespace cairn {
 
 /// What the training loop should do after a step.
-enum class Next : std::uint8_t { go_on, stop };
+enum class Next : std::uint8_t {
+  go_on,  ///< train on
+  stop,   ///< leave the loop and call `ModelCheckpoint::end`
+};
 
 /// The text that checkpoint names begin with, or a function of the step that gives it. Not empty,
 /// no '/', not ending in '_' and digits. A function is asked on rank 0 only.
 class CAIRN_API Prefix {
  public:
+  /// The same text for every step. What is wrong with it, `ModelCheckpoint` says.
   Prefix(const char* text) : text_(text) {}             // NOLINT: a plain text is a prefix
+  /// The same text for every step.
   Prefix(std::string text) : text_(std::move(text)) {}  // NOLINT
+  /// A text for each step.
   Prefix(std::function<std::string(std::uint64_t step)> function)  // NOLINT
       : function_(std::move(function)) {}
 
+  /// The text for a step; calls the function, where there is one.
   [[nodiscard]] std::string at(std::uint64_t step) const {
     return function_ ? function_(step) : text_;
   }
+  /// Whether it is a function.
   [[nodiscard]] bool varies() const noexcept { return bool{function_}; }
 
  private:
@@ -44,18 +52,24 @@ class CAIRN_API Prefix {
 /// directories used.
 class CAIRN_API Directory {
  public:
+  /// All checkpoints in this directory.
   Directory(const char* root) : root_(root) {}                       // NOLINT
+  /// All checkpoints in this directory.
   Directory(std::string root) : root_(std::move(root)) {}            // NOLINT
+  /// All checkpoints in this directory.
   Directory(std::filesystem::path root) : root_(std::move(root)) {}  // NOLINT
+  /// The checkpoint of a step in `root / function(step)`.
   Directory(std::filesystem::path root,
             std::function<std::filesystem::path(std::uint64_t step)> function)
       : root_(std::move(root)), function_(std::move(function)) {}
 
+  /// As it was given.
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
   /// Relative to `root`; empty where that is it.
   [[nodiscard]] std::filesystem::path at(std::uint64_t step) const {
     return function_ ? function_(step) : std::filesystem::path();
   }
+  /// Whether there is a function.
   [[nodiscard]] bool varies() const noexcept { return bool{function_}; }
 
  private:
@@ -65,13 +79,13 @@ class CAIRN_API Directory {
 
 /// A checkpoint that `restore` passed over.
 struct Skipped {
-  std::filesystem::path path;
-  std::string reason;
+  std::filesystem::path path;  ///< which
+  std::string reason;          ///< what was wrong with it, in words
 };
 
 /// What `restore` did. The same on every rank.
 struct Restored : LoadReport {
-  std::vector<Skipped> skipped;
+  std::vector<Skipped> skipped;  ///< newer ones that were damaged, newest first
 };
 
 /// Saves and restores the state of a training loop by the settings of a `CheckpointConfig`.
@@ -83,8 +97,11 @@ class CAIRN_API ModelCheckpoint {
   /// `invalid_argument` for bad settings, prefix or directory. Touches no disk.
   ModelCheckpoint(MPI_Comm comm, Prefix prefix = "CKP", Directory directory = ".",
                   CheckpointSettings settings = {});
+  /// Collective. The same, with settings that were resolved before.
   ModelCheckpoint(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig config);
+  /// Local. What was moved from may only be destroyed or assigned to.
   ModelCheckpoint(ModelCheckpoint&&) noexcept;
+  /// Collective, like the destructor of what stood here before.
   ModelCheckpoint& operator=(ModelCheckpoint&&) noexcept;
   /// Collective where MPI still runs, else Local. Never throws.
   ~ModelCheckpoint();
@@ -111,7 +128,7 @@ class CAIRN_API ModelCheckpoint {
   /// Local. The newest committed checkpoint that this object saved or restored.
   [[nodiscard]] std::optional<std::filesystem::path> latest() const;
 
-  /// Local.
+  /// Local. The settings, resolved.
   [[nodiscard]] const CheckpointConfig& config() const noexcept;
 
  private:

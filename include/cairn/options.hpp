@@ -22,10 +22,12 @@ enum class Writer : std::uint8_t {
   hdf5,    ///< the reference: collective H5Dwrite through HDF5's MPI-IO driver; slower
 };
 
+/// Local. The name as it stands above: "direct".
 CAIRN_API std::string_view to_string(Writer writer) noexcept;
 
 /// How to write, apart from what.
 struct WriteOptions {
+  /// The same on every rank.
   Writer writer = Writer::direct;
   /// Upper bound of a block's bytes, a power of two from 64 KiB to 1 GiB: the unit of ownership,
   /// of I/O and of verification. Small checkpoints take smaller blocks by themselves. Larger ones

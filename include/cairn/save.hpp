@@ -19,35 +19,42 @@
 
 namespace cairn {
 
+/// How to write one checkpoint, and what to note in it. The same on every rank, but for the listener.
 struct SaveOptions : WriteOptions {
+  /// true: one HDF5 file of full tensors. false: a directory with a file per rank and an index;
+  /// faster where many hosts write to one file slowly. Loaded in any layout all the same.
+  bool integrated_save = true;
+  /// Noted in the file; of no consequence.
   std::uint64_t step = 0;
   /// Now, if not given. Two saves of one state with the same `saved_at` are equal byte for byte.
   std::optional<Time> saved_at;
+  /// Noted in the file; of no consequence.
   RunId run_id{};
+  /// Hears of this save. Not owned; must outlive the call.
   Listener* listener = nullptr;
 };
 
 /// What a save did. The same on every rank.
 struct SaveReport {
-  std::filesystem::path path;
-  std::uint64_t file_bytes = 0;
-  std::uint64_t value_bytes = 0;
-  std::uint64_t tensors = 0;
+  std::filesystem::path path;     ///< the file
+  std::uint64_t file_bytes = 0;   ///< its length
+  std::uint64_t value_bytes = 0;  ///< of all tensors in full, replicas counted once
+  std::uint64_t tensors = 0;      ///< how many
   /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
   std::array<double, kPhaseCount> seconds{};
-  /// Bytes of blocks written by the busiest rank, and the mean over ranks.
-  std::uint64_t written_max = 0;
-  double written_mean = 0;
-  /// Largest bytes in buffers, and bytes of plan, that any rank held.
-  std::uint64_t staged_peak = 0;
-  std::uint64_t plan_bytes = 0;
+  std::uint64_t written_max = 0;  ///< bytes of blocks written by the busiest rank
+  double written_mean = 0;        ///< bytes of blocks written, mean over ranks
+  std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
+  std::uint64_t plan_bytes = 0;   ///< largest bytes of plan that any rank held
   bool plan_reused = false;  ///< the structure was that of the last save
   bool direct_io = false;    ///< the page cache was bypassed
   bool reserved = false;     ///< space was reserved before data moved
 
+  /// Local. The sum of `seconds`.
   [[nodiscard]] CAIRN_API double total_seconds() const noexcept;
 };
 
+/// What to load of a file, and how strictly. The same on every rank.
 struct LoadOptions {
   /// true: every tensor of the file must be held by some rank, with its shape and dtype, and the
   /// other way round; else one error lists all that is not so. false: what fits is loaded, and the
@@ -59,6 +66,7 @@ struct LoadOptions {
   /// The name in the file is the state's name with `strip_prefix` taken off, where it begins with
   /// it, and `add_prefix` put before the rest.
   std::string strip_prefix{};
+  /// See `strip_prefix`.
   std::string add_prefix{};
   /// true: a float is converted to another float type, an integer to another integer type.
   bool convert_dtype = false;
@@ -68,38 +76,37 @@ struct LoadOptions {
 
   /// As in `WriteOptions`.
   std::size_t staging_bytes = std::size_t{64} << 20;
+  /// As in `WriteOptions`.
   std::chrono::seconds deadline{600};
 };
 
 /// What a load did, and what the checkpoint says of itself. The same on every rank.
 struct LoadReport {
-  std::filesystem::path path;
-  std::uint64_t step = 0;
-  std::uint64_t epoch = 0;
-  std::uint64_t sequence = 0;
-  Time saved_at{};
-  std::string series;
-  std::uint64_t tensors = 0;
-  /// Bytes of slices filled, over all ranks; bytes of distinct values behind them; bytes of blocks
-  /// that were read for them, over all ranks.
-  std::uint64_t bytes_filled = 0;
-  std::uint64_t bytes_needed = 0;
-  std::uint64_t bytes_read = 0;
+  std::filesystem::path path;      ///< the file
+  std::uint64_t step = 0;          ///< that it was saved after
+  std::uint64_t epoch = 0;         ///< of that step, counted from 1
+  std::uint64_t sequence = 0;      ///< counts the checkpoints of a series
+  Time saved_at{};                 ///< as the saving run's clock had it
+  std::string series;              ///< "run" or "run_1"; empty: saved by `save`
+  std::uint64_t tensors = 0;       ///< how many the file has
+  std::uint64_t bytes_filled = 0;  ///< of slices, over all ranks
+  std::uint64_t bytes_needed = 0;  ///< of distinct values behind those slices
+  std::uint64_t bytes_read = 0;    ///< of blocks that were read for them, over all ranks
   std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
   double seconds = 0;             ///< on rank 0
-  bool direct_io = false;
+  bool direct_io = false;         ///< the page cache was bypassed
   /// The file was HDF5 that Cairn did not write: nothing is known of its step, epoch, sequence,
   /// time and series, and `bytes_read` counts values as HDF5 gave them, decoded.
   bool foreign = false;
 
-  // What was not loaded; empty after a strict load. Sorted; `different` has both sides.
+  // What was not loaded, each with its type and shape; empty after a strict load. Sorted.
   std::vector<std::string> missing;    ///< asked for by some rank, not in the file
   std::vector<std::string> extra;      ///< in the file, asked for by no rank
-  std::vector<std::string> different;  ///< in shape or dtype
+  std::vector<std::string> different;  ///< in shape or dtype, both of which are told
 };
 
 /// Collective over `comm`, which is duplicated and never used itself.
-/// Writes `state` as one HDF5 file at `path`, replacing what is there. On return it is complete
+/// Writes `state` as one HDF5 file (or shards) at `path`, replacing what is there. On return it is complete
 /// and durable. On Error every rank throws the same one, and `path` is what it was before.
 /// `state` must not change during the call and is not referenced after it.
 CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& state,

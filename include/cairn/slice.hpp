@@ -16,18 +16,19 @@ using Shape = std::vector<std::uint64_t>;
 /// A box of a global tensor: `extent` elements from `offset` on, in each dimension.
 /// An extent of 0 in any dimension holds nothing.
 struct Slice {
-  Shape global;
-  Shape offset;
-  Shape extent;
+  Shape global;  ///< the whole tensor's
+  Shape offset;  ///< of the first element, one number per dimension
+  Shape extent;  ///< of the box: offset + extent <= global
 
+  /// Whether it is the same box of the same shape; empty boxes at two places differ.
   bool operator==(const Slice&) const = default;
 };
 
 /// Ranks arranged as a row-major matrix, the last dimension fastest: rank `first_rank + i` is the
 /// i-th device. A pipeline stage is a mesh over its own ranks.
 struct Mesh {
-  std::vector<std::uint64_t> device_matrix;
-  int first_rank = 0;
+  std::vector<std::uint64_t> device_matrix;  ///< extents, such as {data, tensor}; each at least 1
+  int first_rank = 0;                        ///< the rank that is the first device
 
   /// Local. The number of devices.
   [[nodiscard]] CAIRN_API std::uint64_t size() const;
@@ -38,8 +39,8 @@ struct Mesh {
 /// Splits a slice once more along dimension 0 over a group of `size` devices that stand `step`
 /// apart in the mesh, as optimizer parallelism does.
 struct OptimizerShard {
-  int step = 1;
-  int size = 1;
+  int step = 1;  ///< between neighbours of a group, in devices
+  int size = 1;  ///< of a group; 1: no further split
 };
 
 /// Local. The whole tensor: replicated on every rank that says so.

@@ -29,20 +29,27 @@ class CAIRN_API Source {
   /// `byte_strides[d]` bytes. Ghost zones, padded rows and transposed arrays are normal;
   /// negative strides are fine.
   static Source memory(DType dtype, void* data, std::vector<std::ptrdiff_t> byte_strides);
+  /// The same, to save from only.
   static Source memory(DType dtype, const void* data, std::vector<std::ptrdiff_t> byte_strides);
   /// Anything else, such as device memory. Called from the thread that is inside a Cairn call.
   /// Without `write`, a load into it is an error.
   static Source callbacks(DType dtype, Read read, Write write = {});
 
+  /// The type of an element.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+  /// Whether there is memory; else there are callbacks.
   [[nodiscard]] bool in_memory() const noexcept { return !read_; }
+  /// Whether a load can fill it.
   [[nodiscard]] bool writable() const noexcept { return read_ ? bool{write_} : writable_; }
+  /// The first element; null for callbacks. Not to be written to unless `writable`.
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   /// Nothing: row-major without gaps.
   [[nodiscard]] const std::optional<std::vector<std::ptrdiff_t>>& byte_strides() const noexcept {
     return byte_strides_;
   }
+  /// Empty for memory.
   [[nodiscard]] const Read& read() const noexcept { return read_; }
+  /// Empty for memory, and for what can only be saved.
   [[nodiscard]] const Write& write() const noexcept { return write_; }
 
  private:

@@ -20,10 +20,11 @@ namespace cairn {
 /// judged over all ranks, at the save or load, so that all of them hear the same error.
 class CAIRN_API State {
  public:
+  /// What one `add` said.
   struct Entry {
-    std::string name;
-    Slice slice;
-    Source source;
+    std::string name;  ///< of the tensor
+    Slice slice;       ///< the box of it that this rank holds
+    Source source;     ///< where the box's elements are
     /// Bytes behind a span, where one was given; checked against the slice.
     std::optional<std::uint64_t> given_bytes;
   };
@@ -47,6 +48,7 @@ class CAIRN_API State {
     return add_entry({std::move(name), std::move(slice), std::move(source), std::nullopt});
   }
 
+  /// In the order of adding.
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
  private:

@@ -90,7 +90,16 @@ def bytes_are_the_same(bench, workload, reference, ways):
         say(f"  the same bytes on {ranks} {' '.join(options)}", started)
 
 
-def round_trip(bench, name):
+def shards_are_right(bench, workload, save_ranks, load_ranks, slicings):
+    for ranks in save_ranks:
+        path, output = bench.save(workload, ranks, "shards", "--shards")
+        check(path.suffix == ".shards" and path.is_dir(), output)
+        say(f"  in shards by {ranks}: {values(output)['MB/s']} MB/s")
+        loads_are_right(bench, workload, path, load_ranks, slicings)
+        shutil.rmtree(path.parent)
+
+
+def round_trip(bench, name, full):
     workload = WORKLOADS / f"{name}.json"
     size = bytes_of(workload)
     large = name == "large"
@@ -102,13 +111,17 @@ def round_trip(bench, name):
                     LARGE["slicings"] if large else SLICINGS)
     bytes_are_the_same(bench, workload, path, LARGE["same"] if large else SAME_BYTES)
     shutil.rmtree(path.parent)
+    if full and not large:
+        shards_are_right(bench, workload, (3, 4), LOAD_RANKS, SLICINGS)
+    elif not large:
+        shards_are_right(bench, workload, (3,), (2,), SLICINGS)
 
 
 def test_all(arguments):
     def test(bench: Bench):
         bench.timeout = 1200 if arguments.full else 120
         for name in arguments.names or (FULL if arguments.full else SHORT):
-            round_trip(bench, name)
+            round_trip(bench, name, arguments.full)
     return test
 
 

@@ -16,7 +16,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 from bench_job import ENVIRONMENT, WORKLOADS, check, main, parser, say, values
 
-CHECKPOINT = re.compile(r"CKP(_\d+)?-\d+_\d+\.h5")
+CHECKPOINT = re.compile(r"CKP(_\d+)?-\d+_\d+\.(h5|shards)")
 RANKS = 3
 # Longer than a save, so that every moment of one is hit.
 LONGEST_WAIT = 0.5
@@ -81,7 +81,7 @@ def test(arguments):
         found_remains = 0
         for i in range(arguments.kills):
             # The same step again and again replaces; --advance makes new names and deletes old ones.
-            extra = ["--resume"] + (["--advance"] if i % 2 else [])
+            extra = ["--resume"] + (["--advance"] if i % 2 else []) + (["--shards"] if i % 4 > 1 else [])
             whole_job = i % 3 > 0
             wait = randomness.uniform(0, LONGEST_WAIT)
             interrupt(start_saves(bench, workload, directory, extra), wait, whole_job)

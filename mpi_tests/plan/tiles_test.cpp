@@ -5,6 +5,8 @@
 #include <random>
 #include <vector>
 
+#include "plan/cover.hpp"
+
 namespace cairn::plan {
 namespace {
 

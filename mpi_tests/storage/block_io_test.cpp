@@ -64,15 +64,15 @@ class BlockIoTest : public ::testing::Test {
 };
 
 TEST_F(BlockIoTest, WithoutRequestsThenNothingIsComplete) {
-  BlockIo io(file_, BlockIo::Direction::read);
+  BlockIo io(BlockIo::Direction::read);
   EXPECT_FALSE(io.poll().has_value());
 }
 
 TEST_F(BlockIoTest, EveryWriteCompletesOnceWithItsTokenAndIsInTheFile) {
-  BlockIo io(file_, BlockIo::Direction::write);
+  BlockIo io(BlockIo::Direction::write);
   for (std::size_t i = 0; i < kBlocks; ++i) {
     fill_block(block(i), i);
-    io.submit(block(i), (kBlocks - 1 - i) * kBlock, 1000 + i);
+    io.submit(file_, block(i), (kBlocks - 1 - i) * kBlock, 1000 + i);
   }
   for (const auto& [token, error] : complete(io, kBlocks)) {
     EXPECT_FALSE(error.has_value()) << token;
@@ -84,8 +84,8 @@ TEST_F(BlockIoTest, EveryWriteCompletesOnceWithItsTokenAndIsInTheFile) {
 
 TEST_F(BlockIoTest, EveryReadCompletesOnceWithItsTokenAndIsInMemory) {
   for (std::size_t i = 0; i < kBlocks; ++i) file_.write(expected(i), i * kBlock);
-  BlockIo io(file_, BlockIo::Direction::read);
-  for (std::size_t i = 0; i < kBlocks; ++i) io.submit(block(i), i * kBlock, i);
+  BlockIo io(BlockIo::Direction::read);
+  for (std::size_t i = 0; i < kBlocks; ++i) io.submit(file_, block(i), i * kBlock, i);
   for (const auto& [token, error] : complete(io, kBlocks)) {
     ASSERT_FALSE(error.has_value()) << error->what();
     EXPECT_TRUE(std::ranges::equal(block(token), expected(token))) << token;
@@ -95,10 +95,10 @@ TEST_F(BlockIoTest, EveryReadCompletesOnceWithItsTokenAndIsInMemory) {
 TEST_F(BlockIoTest, PastThePageCacheItIsTheSame) {
   if (!file_.set_direct(true)) GTEST_SKIP() << "this file system does not take O_DIRECT";
   {
-    BlockIo io(file_, BlockIo::Direction::write);
+    BlockIo io(BlockIo::Direction::write);
     for (std::size_t i = 0; i < kBlocks; ++i) {
       fill_block(block(i), i);
-      io.submit(block(i), i * kBlock, i);
+      io.submit(file_, block(i), i * kBlock, i);
     }
     for (const auto& [token, error] : complete(io, kBlocks)) EXPECT_FALSE(error) << token;
   }
@@ -107,14 +107,14 @@ TEST_F(BlockIoTest, PastThePageCacheItIsTheSame) {
 }
 
 TEST_F(BlockIoTest, SlotsAreUsedAgainAsTheyComplete) {
-  BlockIo io(file_, BlockIo::Direction::write);
+  BlockIo io(BlockIo::Direction::write);
   constexpr std::size_t kSlots = 3;
   std::vector<std::size_t> free(kSlots);
   std::iota(free.begin(), free.end(), 0);
   for (std::size_t next = 0; next < kBlocks || free.size() < kSlots;) {
     if (next < kBlocks && !free.empty()) {
       fill_block(block(free.back()), next);
-      io.submit(block(free.back()), next * kBlock, free.back());
+      io.submit(file_, block(free.back()), next * kBlock, free.back());
       free.pop_back();
       ++next;
     }
@@ -128,9 +128,9 @@ TEST_F(BlockIoTest, SlotsAreUsedAgainAsTheyComplete) {
 
 TEST_F(BlockIoTest, AReadPastTheEndIsACompletionThatNamesTheOffset) {
   file_.write(expected(0), 0);
-  BlockIo io(file_, BlockIo::Direction::read);
-  io.submit(block(0), 0, 7);
-  io.submit(block(1), 5 * kBlock, 8);
+  BlockIo io(BlockIo::Direction::read);
+  io.submit(file_, block(0), 0, 7);
+  io.submit(file_, block(1), 5 * kBlock, 8);
   const auto completed = complete(io, 2);
   EXPECT_FALSE(completed.at(7).has_value());
   ASSERT_TRUE(completed.at(8).has_value());
@@ -140,9 +140,9 @@ TEST_F(BlockIoTest, AReadPastTheEndIsACompletionThatNamesTheOffset) {
 
 TEST_F(BlockIoTest, AWriteThatTheSystemRefusesIsACompletionThatNamesTheOffset) {
   const PosixFile closed_to_writers = PosixFile::open_for_reading(directory_ / "blocks");
-  BlockIo io(closed_to_writers, BlockIo::Direction::write);
-  io.submit(block(0), 3 * kBlock, 0);
-  io.submit(block(1), 9 * kBlock, 1);
+  BlockIo io(BlockIo::Direction::write);
+  io.submit(closed_to_writers, block(0), 3 * kBlock, 0);
+  io.submit(closed_to_writers, block(1), 9 * kBlock, 1);
   const auto completed = complete(io, 2);
   for (const auto& [token, place] : {std::pair{0, 3}, std::pair{1, 9}}) {
     const auto& error = completed.at(static_cast<std::size_t>(token));
@@ -154,13 +154,28 @@ TEST_F(BlockIoTest, AWriteThatTheSystemRefusesIsACompletionThatNamesTheOffset) {
 }
 
 TEST_F(BlockIoTest, ItGoesOnAfterAnError) {
-  BlockIo io(file_, BlockIo::Direction::read);
-  io.submit(block(0), kBlock, 0);
+  BlockIo io(BlockIo::Direction::read);
+  io.submit(file_, block(0), kBlock, 0);
   EXPECT_TRUE(complete(io, 1).at(0).has_value());
   file_.write(expected(3), kBlock);
-  io.submit(block(0), kBlock, 0);
+  io.submit(file_, block(0), kBlock, 0);
   EXPECT_FALSE(complete(io, 1).at(0).has_value());
   EXPECT_TRUE(std::ranges::equal(block(0), expected(3)));
+}
+
+TEST_F(BlockIoTest, EachRequestGoesToItsOwnFile) {
+  const PosixFile other = PosixFile::create(directory_ / "other");
+  BlockIo io(BlockIo::Direction::write);
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    fill_block(block(i), i);
+    io.submit(i % 2 == 0 ? file_ : other, block(i), i / 2 * kBlock, i);
+  }
+  for (const auto& [token, error] : complete(io, kBlocks)) EXPECT_FALSE(error) << token;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    std::vector<std::byte> bytes(kBlock);
+    (i % 2 == 0 ? file_ : other).read(bytes, i / 2 * kBlock);
+    EXPECT_EQ(bytes, expected(i)) << i;
+  }
 }
 
 TEST_F(BlockIoTest, AfterTheDestructorNoRequestTouchesMemoryOrFileAnyMore) {
@@ -169,10 +184,10 @@ TEST_F(BlockIoTest, AfterTheDestructorNoRequestTouchesMemoryOrFileAnyMore) {
     file_.truncate(0);
     file_.truncate(kBlocks * kBlock);
     {
-      BlockIo io(file_, BlockIo::Direction::write);
+      BlockIo io(BlockIo::Direction::write);
       for (std::size_t i = 0; i < kBlocks; ++i) {
         fill_block(block(i), i);
-        io.submit(block(i), i * kBlock, i);
+        io.submit(file_, block(i), i * kBlock, i);
       }
     }
     std::ranges::fill(memory_.bytes(), kGarbage);

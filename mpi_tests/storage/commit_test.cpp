@@ -287,6 +287,14 @@ TEST_F(CommitTest, I4AFileInUseIsHeldAndAnAbandonedOneIsNot) {
   EXPECT_EQ(names().size(), 1U);
 }
 
+TEST_F(CommitTest, I4WithoutLocksThereIsNothingToHoldAndASaveGoesOn) {
+  for (const int refusal : {ENOLCK, ENOSYS, EINVAL, EOPNOTSUPP}) {
+    const CallWatch watch([=](Call call) { return call == Call::lock ? refusal : 0; });
+    EXPECT_NO_THROW(save(kName, "new"));
+  }
+  EXPECT_THAT(names(), ElementsAre(kName));
+}
+
 TEST_F(CommitTest, I4AFileSweptBeforeItWasHeldIsMadeAgain) {
   Commit commit = commit_of(kName);
   int sweeps = 0;
@@ -377,8 +385,7 @@ TEST_F(CommitTest, OtherKindsOfTheNameStepAsideAndGo) {
   EXPECT_EQ(text_in("CKP-1_7.h5.enc.replaced"), "sealed");
   EXPECT_EQ(text_in("CKP-1_7.shards.replaced/0"), "shard");
   commit.discard_replaced();
-  EXPECT_THAT(names(),
-              ElementsAre(kName, "CKP-1_7_breakpoint.h5", "CKP-1_8.h5", "CKP_1-1_7.h5"));
+  EXPECT_THAT(names(), ElementsAre(kName, "CKP-1_7_breakpoint.h5", "CKP-1_8.h5", "CKP_1-1_7.h5"));
 }
 
 TEST_F(CommitTest, OtherKindsComeBackWherePublishingFails) {
@@ -436,8 +443,7 @@ TEST_F(CommitTest, WhatIsNoFileIsRefused) {
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
   fs::create_symlink(at("elsewhere"), at("link"));
   for (const char* name : {"pipe", "link"}) {
-    expect_error(ErrorCode::invalid_argument, {name, "not a regular file"},
-                 [&] { refused(name); });
+    expect_error(ErrorCode::invalid_argument, {name, "not a regular file"}, [&] { refused(name); });
     EXPECT_TRUE(exists(name));
   }
 }

@@ -22,11 +22,11 @@ using cairn::testing::CallWatch;
 using cairn::testing::ChildProcess;
 using cairn::testing::expect_error;
 using cairn::testing::sample_identity;
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 constexpr milliseconds kNoPatience{0};
 /// Longer than any test takes: who comes back earlier did not wait for it to pass.
@@ -312,7 +312,7 @@ TEST_F(SweepTest, AHeldOneWhoseHolderDiesDuringThePatienceGoes) {
   ASSERT_TRUE(writer.holding());
   writer.go_on();
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT(swept(kEndlessPatience), ElementsAre(temporary_on("here")));
+  ASSERT_THAT(swept(kEndlessPatience), ElementsAre(temporary_on("here")));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, kEndlessPatience);
   EXPECT_THAT(names(), IsEmpty());
   EXPECT_EQ(writer.wait(), 0);

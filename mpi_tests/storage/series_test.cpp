@@ -123,6 +123,20 @@ TEST_F(SeriesTest, OtherPrefixesLocksAndTemporaryFilesAreNoSeries) {
   EXPECT_EQ(Series::newest_number(here()), std::nullopt);
 }
 
+TEST_F(SeriesTest, AFreshRunNeverJoinsASeriesThatAnotherOneBeganAndEndedMeanwhile) {
+  std::optional<Series> series;
+  {
+    const CallWatch watch([&](Call call) {
+      if (call == Call::lock && !exists("CKP-1_1.h5")) put_checkpoint("CKP-1_1.h5", 1);
+      return 0;
+    });
+    series.emplace(Series::fresh(here(), rules()));
+  }
+  EXPECT_THAT(series->candidates(), IsEmpty());
+  EXPECT_EQ(save(*series, 1), root() / "CKP_1-1_1.h5");
+  EXPECT_THAT(names(), ElementsAre(".lock-CKP_1", "CKP-1_1.h5", "CKP_1-1_1.h5"));
+}
+
 // ---- Names and sequence numbers
 
 TEST_F(SeriesTest, TheFirstCheckpointHasSequenceOneAndTheNextOnesCount) {
@@ -161,8 +175,7 @@ TEST_F(SeriesTest, BreakpointsAndOtherSeriesAreSetApart) {
   EXPECT_THAT(candidates(series), ElementsAre("CKP-1_9_breakpoint.h5 9", "CKP-1_7.h5 7"));
   save(series, 10, keep_at_most(1));
   EXPECT_THAT(deleted_, ElementsAre("CKP-1_7.h5"));
-  EXPECT_THAT(checkpoints(),
-              ElementsAre("CKP-1_10.h5", "CKP-1_9_breakpoint.h5", "CKP_1-1_8.h5"));
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_10.h5", "CKP-1_9_breakpoint.h5", "CKP_1-1_8.h5"));
 }
 
 TEST_F(SeriesTest, DamagedOnesMayBeTheNewestAndDoNotCount) {
@@ -181,9 +194,8 @@ TEST_F(SeriesTest, DamagedOnesMayBeTheNewestAndDoNotCount) {
   EXPECT_THAT(deleted_, ElementsAre("CKP-1_1.h5"));
   save(series, 4, keep_at_most(3));  // takes the place of a damaged one
   EXPECT_THAT(deleted_, ElementsAre("CKP-1_2.h5"));
-  EXPECT_THAT(candidates(series),
-              ElementsAre("CKP-1_3.h5 damaged", "CKP-1_5.h5 damaged", "CKP-1_4.h5 5",
-                          "CKP-1_8.h5 4", "CKP-1_7.h5 3"));
+  EXPECT_THAT(candidates(series), ElementsAre("CKP-1_3.h5 damaged", "CKP-1_5.h5 damaged",
+                                              "CKP-1_4.h5 5", "CKP-1_8.h5 4", "CKP-1_7.h5 3"));
 }
 
 TEST_F(SeriesTest, TheSameStepAgainReplacesAndCountsOnce) {
@@ -379,10 +391,10 @@ TEST_F(SeriesTest, ASecondJobIsRefusedByHostAndProcessOfTheFirst) {
     hold();
   });
   ASSERT_TRUE(first.holding());
-  expect_error(ErrorCode::invalid_argument,
-               {"series \"CKP\"", "in use", "host here",
-                ("process " + std::to_string(first.id())).c_str()},
-               [&] { open(); });
+  expect_error(
+      ErrorCode::invalid_argument,
+      {"series \"CKP\"", "in use", "host here", ("process " + std::to_string(first.id())).c_str()},
+      [&] { open(); });
   EXPECT_NO_THROW(open(1)) << "another series";
   EXPECT_EQ(first.wait(), 0);
   EXPECT_NO_THROW(open());
@@ -443,6 +455,11 @@ TEST_F(SeriesTest, AHolderThatHasNotWrittenItsNameYetIsCalledThat) {
   ASSERT_TRUE(lock.try_lock_exclusive());
   expect_error(ErrorCode::invalid_argument, {"in use by a job that has just begun"},
                [&] { open(); });
+}
+
+TEST_F(SeriesTest, AFileSystemWithoutLocksIsAnErrorThatSaysSo) {
+  const CallWatch watch([](Call call) { return call == Call::lock ? ENOSYS : 0; });
+  expect_error(ErrorCode::io, {"cannot lock", ".lock-CKP", "not implemented"}, [&] { open(); });
 }
 
 // ---- Several places
@@ -509,8 +526,8 @@ TEST_F(CatalogTest, OneDirectoryByTwoNamesIsOnePlace) {
   }
   EXPECT_EQ(text_in(Catalog::kFileName), "run\tA\n");
   Series series(varying(), 0, rules());
-  EXPECT_THAT(candidates(series), ElementsAre("A-1_4.h5 4", "A-1_3.h5 3", "A-1_2.h5 2",
-                                              "A-1_1.h5 1"));
+  EXPECT_THAT(candidates(series),
+              ElementsAre("A-1_4.h5 4", "A-1_3.h5 3", "A-1_2.h5 2", "A-1_1.h5 1"));
   save(series, 5, keep_at_most(4), {"run/", "A"});
   EXPECT_THAT(deleted_, ElementsAre("A-1_1.h5"));
 }
@@ -570,8 +587,7 @@ TEST_F(CatalogTest, ADamagedCatalogIsRefusedByLine) {
   put(Catalog::kFileName, "");
   EXPECT_THAT(varying().places(), IsEmpty());
   PosixFile::open_for_writing(at(Catalog::kFileName)).truncate(17 << 20);
-  expect_error(ErrorCode::damaged, {Catalog::kFileName, "more than a catalog"},
-               [&] { varying(); });
+  expect_error(ErrorCode::damaged, {Catalog::kFileName, "more than a catalog"}, [&] { varying(); });
 }
 
 }  // namespace

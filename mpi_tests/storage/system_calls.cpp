@@ -31,8 +31,12 @@ bool may(Call call) {
 
 }  // namespace
 
-CallWatch::CallWatch(std::function<int(Call)> before) { watcher() = std::move(before); }
-CallWatch::~CallWatch() { watcher() = {}; }
+CallWatch::CallWatch(std::function<int(Call)> before) {
+  watcher() = std::move(before);
+}
+CallWatch::~CallWatch() {
+  watcher() = {};
+}
 
 }  // namespace cairn::testing
 
@@ -54,7 +58,9 @@ int rename(const char* from, const char* to) noexcept {
   return made(Call::rename, SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
 }
 
-int fsync(int fd) { return made(Call::sync, SYS_fsync, fd); }
+int fsync(int fd) {
+  return made(Call::sync, SYS_fsync, fd);
+}
 
 int mkdir(const char* path, mode_t mode) noexcept {
   return made(Call::make_directory, SYS_mkdirat, AT_FDCWD, path, mode);

@@ -34,6 +34,7 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
   writer.put(settings.save_checkpoint_steps.value())
       .put(settings.save_checkpoint_seconds.value())
       .put(settings.steps_per_epoch)
+      .put(settings.integrated_save)
       .put(settings.write.writer)
       .put(settings.write.block_bytes)
       .put(settings.write.durable);
@@ -44,7 +45,8 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
 }  // namespace
 
 /// Rank 0 has a `Series` and decides; what the others need to know reaches them by broadcast.
-class ModelCheckpoint::Impl {
+/// Hidden, since it would inherit the visibility of the class that it is nested in.
+class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
  public:
   Impl(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig config)
       : prefix_(std::move(prefix)),
@@ -148,8 +150,8 @@ class ModelCheckpoint::Impl {
     if (!series_) {
       storage::Catalog known = catalog();
       known.add(place, storage::process_identity(run_id_));
-      const unsigned number = storage::Series::fresh_number(known);
-      open_series(std::move(known), number);
+      series_.emplace(storage::Series::fresh(known, rules()));
+      tell_swept(series_->swept());
     }
     return *series_;
   }
@@ -183,17 +185,23 @@ class ModelCheckpoint::Impl {
                 "prefix, '_' and a number");
   }
 
+  [[nodiscard]] policy::Kind file_kind() const {
+    return settings().integrated_save ? policy::Kind::file : policy::Kind::shards;
+  }
+
   SaveReport save_agreed(std::uint64_t step, const State& state) {
     coord::Saver::Request request;
     coord::run_on_root(comm_, [&] {
       const storage::Place place = place_at(step);
-      auto next = series_for(place).next(place, step, settings().steps_per_epoch);
+      auto next = series_for(place).next(place, step, settings().steps_per_epoch, file_kind());
       request.path = std::move(next.path);
       request.record = std::move(next.record);
       request.record.run_id = run_id_;
       request.record.saved_at = clock_();
     });
-    SaveReport report = saver_.save(state, request, settings().listener);
+    const auto kind =
+        settings().integrated_save ? coord::Saver::Kind::integrated : coord::Saver::Kind::shards;
+    SaveReport report = saver_.save(state, request, kind, settings().listener);
     has_saved_ = true;
     last_saved_step_ = step;
     latest_ = report.path;
@@ -234,7 +242,7 @@ class ModelCheckpoint::Impl {
       try {
         if (candidate->problem) throw Error(*candidate->problem);
         static_cast<LoadReport&>(restored) =
-            coord::load_image(comm_, candidate->path, state, options);
+            coord::load_checkpoint(comm_, candidate->path, state, options);
         accept(restored);
         return restored;
       } catch (const Error& error) {

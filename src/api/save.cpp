@@ -25,7 +25,9 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
   request.record.step_in_epoch = options.step;
   request.record.run_id = options.run_id;
   request.record.saved_at = options.saved_at.value_or(std::chrono::system_clock::now());
-  return saver.save(state, request, options.listener);
+  const auto kind =
+      options.integrated_save ? coord::Saver::Kind::integrated : coord::Saver::Kind::shards;
+  return saver.save(state, request, kind, options.listener);
 }
 
 LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
@@ -33,7 +35,7 @@ LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
   const coord::Comm own(comm, options.deadline);
   coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
   if (coord::is_foreign(own, path)) return coord::load_foreign(own, path, state, options);
-  return coord::load_image(own, path, state, options);
+  return coord::load_checkpoint(own, path, state, options);
 }
 
 }  // namespace cairn

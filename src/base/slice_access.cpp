@@ -35,15 +35,41 @@ void by_elements(std::uint64_t first, std::uint64_t last, std::size_t size, Whol
 
 }  // namespace
 
-SliceAccess::SliceAccess(const State::Entry& entry)
-    : entry_(&entry),
-      element_bytes_(size_of(entry.source.dtype())),
-      memory_(memory_place(entry.slice.extent, element_bytes_, entry.source.byte_strides())) {}
+Box box_of(const State::Entry& entry) { return {entry.slice.offset, entry.slice.extent}; }
+
+SliceAccess::SliceAccess(const State::Entry& entry, const Box& box)
+    : entry_(&entry), element_bytes_(size_of(entry.source.dtype())) {
+  Slice inside{entry.slice.extent, box.offset, box.extent};
+  for (std::size_t d = 0; d < box.offset.size(); ++d) inside.offset[d] -= entry.slice.offset[d];
+  in_slice_ = image_place(inside, element_bytes_, 0);
+  memory_ = in_slice_;
+  if (const auto& strides = entry.source.byte_strides()) {
+    memory_ = memory_place(box.extent, element_bytes_, strides);
+    for (std::size_t d = 0; d < strides->size(); ++d) {
+      memory_.base += static_cast<std::int64_t>(inside.offset[d]) * (*strides)[d];
+    }
+  }
+}
 
 std::byte* SliceAccess::in_place(std::uint64_t first, std::uint64_t last) const {
   if (!entry_->source.in_memory()) return nullptr;
   const auto position = single_run(memory_, first, last);
   return position ? entry_->source.data() + *position : nullptr;
+}
+
+/// Calls `visit(first, last, at)` for each range of the slice's local bytes that [first, last) of
+/// the box is made of; `at` counts from `first` on.
+template <class Visit>
+void SliceAccess::by_ranges_of_slice(std::uint64_t first, std::uint64_t last,
+                                     Visit&& visit) const {
+  RunCursor cursor(in_slice_, first);
+  for (std::uint64_t at = first; at < last;) {
+    const std::uint64_t n = std::min(last - at, cursor.left());
+    const auto begin = static_cast<std::uint64_t>(cursor.position());
+    visit(begin, begin + n, at - first);
+    cursor.advance(n);
+    at += n;
+  }
 }
 
 void SliceAccess::read(std::uint64_t first, std::uint64_t last, std::byte* packed) const {
@@ -52,16 +78,18 @@ void SliceAccess::read(std::uint64_t first, std::uint64_t last, std::byte* packe
     copy_local(memory_, source.data(), packed_place(first, last), packed, first, last);
     return;
   }
-  by_elements(
-      first, last, element_bytes_,
-      [&](std::uint64_t element, std::uint64_t count, std::uint64_t at) {
-        source.read()(element, count, packed + at);
-      },
-      [&](std::uint64_t element, std::uint64_t begin, std::uint64_t end, std::uint64_t at) {
-        std::array<std::byte, kLargestElement> cut;
-        source.read()(element, 1, cut.data());
-        std::memcpy(packed + at, cut.data() + begin, end - begin);
-      });
+  by_ranges_of_slice(first, last, [&](std::uint64_t begin, std::uint64_t end, std::uint64_t base) {
+    by_elements(
+        begin, end, element_bytes_,
+        [&](std::uint64_t element, std::uint64_t count, std::uint64_t at) {
+          source.read()(element, count, packed + base + at);
+        },
+        [&](std::uint64_t element, std::uint64_t from, std::uint64_t to, std::uint64_t at) {
+          std::array<std::byte, kLargestElement> cut;
+          source.read()(element, 1, cut.data());
+          std::memcpy(packed + base + at, cut.data() + from, to - from);
+        });
+  });
 }
 
 void SliceAccess::write(std::uint64_t first, std::uint64_t last, const std::byte* packed) const {
@@ -70,17 +98,19 @@ void SliceAccess::write(std::uint64_t first, std::uint64_t last, const std::byte
     copy_local(packed_place(first, last), packed, memory_, source.data(), first, last);
     return;
   }
-  by_elements(
-      first, last, element_bytes_,
-      [&](std::uint64_t element, std::uint64_t count, std::uint64_t at) {
-        source.write()(element, count, packed + at);
-      },
-      [&](std::uint64_t element, std::uint64_t begin, std::uint64_t end, std::uint64_t at) {
-        std::array<std::byte, kLargestElement> cut;
-        source.read()(element, 1, cut.data());
-        std::memcpy(cut.data() + begin, packed + at, end - begin);
-        source.write()(element, 1, cut.data());
-      });
+  by_ranges_of_slice(first, last, [&](std::uint64_t begin, std::uint64_t end, std::uint64_t base) {
+    by_elements(
+        begin, end, element_bytes_,
+        [&](std::uint64_t element, std::uint64_t count, std::uint64_t at) {
+          source.write()(element, count, packed + base + at);
+        },
+        [&](std::uint64_t element, std::uint64_t from, std::uint64_t to, std::uint64_t at) {
+          std::array<std::byte, kLargestElement> cut;
+          source.read()(element, 1, cut.data());
+          std::memcpy(cut.data() + from, packed + base + at, to - from);
+          source.write()(element, 1, cut.data());
+        });
+  });
 }
 
 void SliceAccess::read_into_image(std::uint64_t first, std::uint64_t last, const Strided& image,
@@ -107,9 +137,10 @@ void SliceAccess::write_from_image(std::uint64_t first, std::uint64_t last, cons
   write(first, last, packed.data());
 }
 
-SliceFiller::SliceFiller(const State::Entry& entry, DType stored, bool allow_overflow)
+SliceFiller::SliceFiller(const State::Entry& entry, const Box& box, DType stored,
+                         bool allow_overflow)
     : entry_(&entry),
-      access_(entry),
+      access_(entry, box),
       stored_(stored),
       converts_(stored != entry.source.dtype()),
       allow_overflow_(allow_overflow) {}

@@ -6,16 +6,23 @@
 #include <optional>
 #include <vector>
 
+#include "base/box.hpp"
 #include "base/strided.hpp"
 #include "cairn/state.hpp"
 
 namespace cairn {
 
-/// Reads and writes ranges of local bytes of one entry of a State, whatever is behind it. Refers to
-/// the entry, which must outlive it.
+/// The whole slice of an entry.
+Box box_of(const State::Entry& entry);
+
+/// Reads and writes ranges of local bytes of a box of one entry of a State, whatever is behind it.
+/// Refers to the entry, which must outlive it.
 class SliceAccess {
  public:
-  explicit SliceAccess(const State::Entry& entry);
+  /// All of the entry's slice.
+  explicit SliceAccess(const State::Entry& entry) : SliceAccess(entry, box_of(entry)) {}
+  /// A box of the tensor that lies in the entry's slice and is not empty unless the slice is.
+  SliceAccess(const State::Entry& entry, const Box& box);
 
   /// The bytes in place, where they are one run in memory; else null.
   [[nodiscard]] std::byte* in_place(std::uint64_t first, std::uint64_t last) const;
@@ -30,8 +37,12 @@ class SliceAccess {
                         const std::byte* block, std::uint64_t origin) const;
 
  private:
+  template <class Visit>
+  void by_ranges_of_slice(std::uint64_t first, std::uint64_t last, Visit&& visit) const;
+
   const State::Entry* entry_;
   std::size_t element_bytes_;
+  Strided in_slice_;  ///< where the box's local bytes lie among those of the slice
   Strided memory_;
 };
 
@@ -39,8 +50,8 @@ class SliceAccess {
 /// has another dtype, converted. Local bytes count the file's elements then.
 class SliceFiller {
  public:
-  /// `allow_overflow`: values that do not fit are no error.
-  SliceFiller(const State::Entry& entry, DType stored, bool allow_overflow);
+  /// `box` as with SliceAccess. `allow_overflow`: values that do not fit are no error.
+  SliceFiller(const State::Entry& entry, const Box& box, DType stored, bool allow_overflow);
 
   /// As with SliceAccess; null where values are converted.
   [[nodiscard]] std::byte* in_place(std::uint64_t first, std::uint64_t last) const;

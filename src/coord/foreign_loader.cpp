@@ -78,7 +78,7 @@ class TileReader {
   [[nodiscard]] std::uint64_t bytes_staged() const noexcept { return packed_.size(); }
 
  private:
-  void read(Job& job, const plan::Box& tile);
+  void read(Job& job, const Box& tile);
   static void unpack(Job& job, const Strided& local, const std::byte* packed);
 
   storage::ForeignFile& file_;
@@ -105,7 +105,7 @@ bool TileReader::step() {
   }
 }
 
-void TileReader::read(Job& job, const plan::Box& tile) {
+void TileReader::read(Job& job, const Box& tile) {
   // The tile among the local bytes of its box.
   Slice part{job.claim->box.extent, tile.offset, tile.extent};
   for (std::size_t d = 0; d < part.offset.size(); ++d) part.offset[d] -= job.claim->box.offset[d];
@@ -148,7 +148,7 @@ class ForeignLoad {
       share_index();
       run_together(comm_, [&] { claims_ = claims_to_fill(state_); });
       run_together(comm_, [&] { refuse_what_is_no_tensor(); });
-      match_ = match(comm_, claims_, index_.tensors, options_, path_.string());
+      match_ = match(comm_, claims_, tensors_, options_, path_.string());
       run_together(comm_, [&] { file_.emplace(path_, index_.largest_chunk, MPI_COMM_SELF); });
     });
     try {
@@ -172,6 +172,7 @@ class ForeignLoad {
     WireReader reader(told);
     path_ = reader.get_text();
     index_ = get_index(reader);
+    tensors_.assign(index_.tensors.begin(), index_.tensors.end());
   }
 
   void refuse_what_is_no_tensor() const {
@@ -191,7 +192,8 @@ class ForeignLoad {
       if (!match_.places[i] || element_count(claims_[i].box.extent) == 0) continue;
       const PlacedTensor& stored = index_.tensors[*match_.places[i]];
       jobs.push_back({&claims_[i], &stored,
-                      SliceFiller(state_.entries()[i], stored.dtype, options_.allow_overflow)});
+                      SliceFiller(state_.entries()[i], claims_[i].box, stored.dtype,
+                                  options_.allow_overflow)});
     }
     return jobs;
   }
@@ -230,7 +232,7 @@ class ForeignLoad {
     LoadReport report;
     report.path = path_;
     report.foreign = true;
-    report_match(comm_, claims_, index_.tensors, match_, report);
+    report_match(comm_, claims_, tensors_, match_, report);
     report.bytes_read = all_of<std::uint64_t>(comm_, bytes_read_, MPI_SUM);
     report.staged_peak = all_of<std::uint64_t>(comm_, bytes_staged_, MPI_MAX);
     WireWriter writer;
@@ -245,6 +247,7 @@ class ForeignLoad {
   State& state_;
   const LoadOptions& options_;
   storage::ForeignIndex index_;
+  std::vector<TensorInfo> tensors_;  ///< of the index, without their addresses
   std::vector<plan::Claim> claims_;
   Match match_;
   std::optional<storage::ForeignFile> file_;

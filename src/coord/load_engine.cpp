@@ -11,14 +11,15 @@ constexpr std::size_t kMostMessages = 32;
 }  // namespace
 
 LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
-                       std::span<SliceFiller> slices, const storage::PosixFile& file,
+                       std::span<SliceFiller> slices, const storage::BlockFiles& files,
                        Staging& staging)
     : comm_(comm),
       routes_(routes),
       slices_(slices),
+      files_(files),
       staging_(staging),
       read_slots_(routes.blocks.size()),
-      io_(file, storage::BlockIo::Direction::read) {
+      io_(storage::BlockIo::Direction::read) {
   for (std::size_t i = 0; i < staging.slot_count(); ++i) {
     slots_.push_back({.bytes = staging.slot(i)});
     free_slots_.push_back(i);
@@ -70,7 +71,8 @@ bool LoadEngine::start_reads() {
     const std::size_t i = free_slots_.back();
     free_slots_.pop_back();
     slots_[i].block = &routes_.blocks[next_block_++];
-    io_.submit(slots_[i].bytes, origin(slots_[i]), i);
+    const auto [file, offset] = files_.locate(origin(slots_[i]));
+    io_.submit(*file, slots_[i].bytes, offset, i);
     moved = true;
   }
   return moved;

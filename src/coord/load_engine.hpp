@@ -12,6 +12,7 @@
 #include "coord/in_flight.hpp"
 #include "coord/staging.hpp"
 #include "plan/routes.hpp"
+#include "storage/block_files.hpp"
 #include "storage/block_io.hpp"
 
 namespace cairn::coord {
@@ -22,7 +23,7 @@ namespace cairn::coord {
 class LoadEngine {
  public:
   LoadEngine(const Comm& comm, const plan::Routes& routes, std::span<SliceFiller> slices,
-             const storage::PosixFile& file, Staging& staging);
+             const storage::BlockFiles& files, Staging& staging);
 
   /// Collective. Returns the first error of this rank.
   std::optional<Error> run();
@@ -58,6 +59,7 @@ class LoadEngine {
   const Comm& comm_;
   const plan::Routes& routes_;
   std::span<SliceFiller> slices_;
+  const storage::BlockFiles& files_;
   Staging& staging_;
   std::vector<Slot> slots_;
   std::vector<std::size_t> free_slots_;

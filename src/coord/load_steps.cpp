@@ -16,7 +16,7 @@ std::vector<plan::Claim> claims_to_fill(const State& state) {
 }
 
 void report_match(const Comm& comm, std::span<const plan::Claim> claims,
-                  std::span<const PlacedTensor> stored, const Match& match, LoadReport& report) {
+                  std::span<const TensorInfo> stored, const Match& match, LoadReport& report) {
   std::vector<std::uint64_t> asked(stored.size(), 0);  // bytes of each tensor
   for (std::size_t i = 0; i < claims.size(); ++i) {
     if (!match.places[i]) continue;

@@ -28,6 +28,6 @@ std::vector<plan::Claim> claims_to_fill(const State& state);
 
 /// Collective. Fills in what does not depend on where the values come from.
 void report_match(const Comm& comm, std::span<const plan::Claim> claims,
-                  std::span<const PlacedTensor> stored, const Match& match, LoadReport& report);
+                  std::span<const TensorInfo> stored, const Match& match, LoadReport& report);
 
 }  // namespace cairn::coord

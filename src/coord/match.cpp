@@ -16,8 +16,8 @@ namespace {
 /// More than anybody reads, less than anybody's log can take.
 constexpr std::size_t kMostListed = 100;
 
-std::optional<std::size_t> find(std::span<const PlacedTensor> stored, const std::string& name) {
-  const auto at = std::ranges::lower_bound(stored, name, {}, &PlacedTensor::name);
+std::optional<std::size_t> find(std::span<const TensorInfo> stored, const std::string& name) {
+  const auto at = std::ranges::lower_bound(stored, name, {}, &TensorInfo::name);
   if (at == stored.end() || at->name != name) return std::nullopt;
   return static_cast<std::size_t>(at - stored.begin());
 }
@@ -102,7 +102,7 @@ std::optional<std::string> name_in_file(std::string_view name, const LoadOptions
 }
 
 Match match(const Comm& comm, std::span<const plan::Claim> claims,
-            std::span<const PlacedTensor> stored, const LoadOptions& options,
+            std::span<const TensorInfo> stored, const LoadOptions& options,
             const std::string& where) {
   Match match;
   WireWriter problems;

@@ -32,7 +32,7 @@ std::optional<std::string> name_in_file(std::string_view name, const LoadOptions
 /// judged over all ranks together. Where they are strict and anything does not fit, throws one
 /// `mismatch` on all ranks, which lists it all. `where` is the file's path.
 Match match(const Comm& comm, std::span<const plan::Claim> claims,
-            std::span<const PlacedTensor> stored, const LoadOptions& options,
+            std::span<const TensorInfo> stored, const LoadOptions& options,
             const std::string& where);
 
 }  // namespace cairn::coord

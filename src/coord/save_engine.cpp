@@ -18,8 +18,9 @@ SaveEngine::SaveEngine(const Comm& comm, const plan::Routes& routes,
     : comm_(comm),
       routes_(routes),
       slices_(slices),
+      file_(file),
       staging_(staging),
-      io_(file, storage::BlockIo::Direction::write) {
+      io_(storage::BlockIo::Direction::write) {
   for (std::size_t i = 0; i < staging.slot_count(); ++i) {
     slots_.push_back({.bytes = staging.slot(i)});
     free_slots_.push_back(i);
@@ -172,7 +173,7 @@ void SaveEngine::finish(std::size_t slot) {
     free_slots_.push_back(slot);
     return;
   }
-  io_.submit(slots_[slot].bytes, origin(slots_[slot]), slot);
+  io_.submit(file_, slots_[slot].bytes, origin(slots_[slot]), slot);
 }
 
 bool SaveEngine::take_writes() {

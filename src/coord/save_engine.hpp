@@ -57,6 +57,7 @@ class SaveEngine {
   const Comm& comm_;
   const plan::Routes& routes_;
   std::span<const SliceAccess> slices_;
+  const storage::PosixFile& file_;
   Staging& staging_;
   std::vector<Slot> slots_;
   std::vector<std::size_t> free_slots_;

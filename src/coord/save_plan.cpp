@@ -14,7 +14,6 @@
 #include <numeric>
 
 #include "coord/together.hpp"
-#include "plan/home.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -234,15 +233,19 @@ plan::Routes agree_on_routes(const Comm& comm, const plan::Ownership& ownership,
   return plan::make_routes(ownership, comm.rank(), std::move(mine), std::move(theirs));
 }
 
+ClaimsAtHome bring_home(const Comm& comm, std::span<const plan::Claim> claims) {
+  ClaimsAtHome at{claims_by_home(claims, comm.size()), {}};
+  at.home = gather_claims(comm, claims, at.by_home);
+  run_together(
+      comm, [&] { at.home.check(); }, Blame::nobody);
+  return at;
+}
+
 SavePlan make_save_plan(const Comm& comm, std::span<const plan::Claim> claims,
                         std::uint64_t largest_block) {
   SavePlan plan;
   plan.digest = digest_of(claims, largest_block);
-  const auto by_home = claims_by_home(claims, comm.size());
-  plan::Home home = gather_claims(comm, claims, by_home);
-  run_together(
-      comm, [&] { home.check(); }, Blame::nobody);
-
+  auto [by_home, home] = bring_home(comm, claims);
   const std::vector<std::uint64_t> offsets = lay_out_together(comm, home, largest_block, plan);
   const std::uint64_t block_bytes = plan.layout.block_bytes;
   home.place(offsets, block_bytes);

@@ -7,6 +7,7 @@
 #include "codec/sha256.hpp"
 #include "coord/comm.hpp"
 #include "plan/claim.hpp"
+#include "plan/home.hpp"
 #include "plan/owners.hpp"
 #include "plan/routes.hpp"
 #include "storage/image.hpp"
@@ -32,6 +33,15 @@ struct SavePlan {
 
 /// Local. What tells one structure from another on this rank.
 codec::Digest digest_of(std::span<const plan::Claim> claims, std::uint64_t largest_block);
+
+/// The claims of all ranks at their homes, and which of this rank's claims went where.
+struct ClaimsAtHome {
+  std::vector<std::vector<std::uint32_t>> by_home;
+  plan::Home home;
+};
+
+/// Collective. Brings the claims to their homes, where the exact cover is proved. Throws `layout`.
+ClaimsAtHome bring_home(const Comm& comm, std::span<const plan::Claim> claims);
 
 /// Collective. Plans a save: claims to homes; exact cover proved there; the structure laid out on
 /// rank 0; blocks to owners; shares back to the holders; and what owners must know. Throws the same

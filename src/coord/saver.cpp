@@ -1,11 +1,14 @@
-// A save from beginning to end. The numbers are the steps of the commit, which
-// storage/commit.cpp tells in full, with its invariants.
+// A save from beginning to end, in one file or in shards. The numbers are the steps of the commit,
+// which storage/commit.cpp tells in full, with its invariants.
 //
+//               one file                                   shards
 //   planning    every rank describes what it holds; the plan is made, or used again
-//   reserving   (1) rank 0 makes the temporary file; every rank opens it
-//   moving      (2) pieces to owners, blocks to the disk
+//   reserving   (1) rank 0 makes the temporary file;       (1) rank 0 makes the temporary
+//               every rank opens it                        directory; every rank its file
+//   moving      (2) pieces to owners, blocks to the disk   (2) blocks, head and tail to the own file
 //   syncing     (3) every rank syncs what it wrote; (4) all agree
-//   completing  (5) rank 0 writes head and tail, and syncs
+//   completing  (5) rank 0 writes head and tail, syncs     (5) rank 0 writes the index, syncs it
+//                                                          and (6) the directory
 //   publishing  (6) (7) (8) rank 0 renames; (9) all ranks learn the outcome; (10)
 //
 // Between two communications a rank only does local steps that cannot throw past them: errors are
@@ -22,10 +25,11 @@
 
 namespace cairn::coord {
 
-/// The file being written.
+/// What is being written.
 struct Saver::Target {
   std::unique_ptr<storage::Commit> commit;  ///< rank 0 only
-  std::optional<storage::PosixFile> file;
+  std::optional<storage::PosixFile> file;   ///< the one file, or this rank's shard
+  std::optional<storage::PosixFile> index;  ///< of shards; rank 0 only
   std::filesystem::path temporary;
   bool reserved = false;
   bool direct = false;
@@ -36,7 +40,7 @@ Saver::Saver(MPI_Comm comm, const WriteOptions& options)
 
 Saver::~Saver() = default;
 
-SaveReport Saver::save(const State& state, const Request& request, Listener* listener) {
+SaveReport Saver::save(const State& state, const Request& request, Kind kind, Listener* listener) {
   const Request agreed = agree_on(request);
   Progress progress(listener, {.path = agreed.path,
                                .step = agreed.record.step,
@@ -44,7 +48,8 @@ SaveReport Saver::save(const State& state, const Request& request, Listener* lis
                                .rank = comm_.rank()});
   progress.started();
   try {
-    SaveReport report = run(state, agreed, progress);
+    SaveReport report = kind == Kind::integrated ? run_integrated(state, agreed, progress)
+                                                 : run_shards(state, agreed, progress);
     progress.committed();
     return report;
   } catch (const Error& error) {
@@ -55,18 +60,23 @@ SaveReport Saver::save(const State& state, const Request& request, Listener* lis
   }
 }
 
-SaveReport Saver::run(const State& state, const Request& request, Progress& progress) {
+SaveReport Saver::run_integrated(const State& state, const Request& request, Progress& progress) {
   progress.enter(Phase::planning);
-  std::vector<plan::Claim> claims;
-  run_together(comm_, [&] { claims = plan::describe(state); });
-  const bool reused = prepare_plan(claims);
-  progress.event().bytes = plan_->layout.image_bytes;
+  const std::vector<plan::Claim> claims = describe(state);
+  SaveReport report;
+  report.path = request.path;
+  report.plan_reused = prepare(plan_, claims, [&] {
+    return make_save_plan(comm_, claims, options_.block_bytes);
+  });
+  report.file_bytes = progress.event().bytes = plan_->layout.image_bytes;
+  report.value_bytes = plan_->layout.value_bytes;
+  report.tensors = plan_->tensor_count;
 
   progress.enter(Phase::reserving);
-  Target target = reserve(request);
+  Target target = reserve_file(request);
 
   progress.enter(Phase::moving);
-  std::optional<Error> error = move(state, target);
+  std::optional<Error> error = move_to_file(state, target);
   progress.captured();
 
   progress.enter(Phase::syncing);
@@ -74,48 +84,83 @@ SaveReport Saver::run(const State& state, const Request& request, Progress& prog
   settle(comm_, error);
 
   progress.enter(Phase::completing);
-  run_on_root(comm_, [&] { complete(target, request.record); });
+  run_on_root(comm_, [&] { complete_file(target, request.record); });
 
-  progress.enter(Phase::publishing);
-  run_on_root(comm_, [&] { target.commit->publish(); });
-  progress.stop();
-  SaveReport report = make_report(request, target, progress, reused);
+  publish(target, progress);
+  report = finish(std::move(report), target, progress, plan_->routes, plan_->memory());
+  if (target.commit) target.commit->discard_replaced();  // nobody waits for it
+  return report;
+}
+
+SaveReport Saver::run_shards(const State& state, const Request& request, Progress& progress) {
+  if (options_.writer != Writer::direct) {
+    throw Error(ErrorCode::invalid_argument,
+                "shards are written by the direct writer only, not by " +
+                    std::string(to_string(options_.writer)));
+  }
+  progress.enter(Phase::planning);
+  const std::vector<plan::Claim> claims = describe(state);
+  SaveReport report;
+  report.path = request.path;
+  report.plan_reused = prepare(shard_plan_, claims, [&] {
+    return make_shard_plan(comm_, claims, options_.block_bytes);
+  });
+  report.file_bytes = progress.event().bytes = shard_plan_->file_bytes;
+  report.value_bytes = shard_plan_->value_bytes;
+  report.tensors = shard_plan_->tensor_count;
+
+  progress.enter(Phase::reserving);
+  Target target = reserve_shard(request);
+
+  progress.enter(Phase::moving);
+  std::optional<Error> error = move_to_shard(state, target, request.record);
+  progress.captured();
+
+  progress.enter(Phase::syncing);
+  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
+  settle(comm_, error);
+
+  progress.enter(Phase::completing);
+  run_on_root(comm_, [&] { complete_index(target, request.record); });
+
+  publish(target, progress);
+  report = finish(std::move(report), target, progress, shard_plan_->routes, shard_plan_->memory());
   if (target.commit) target.commit->discard_replaced();  // nobody waits for it
   return report;
 }
 
 Saver::Request Saver::agree_on(const Request& request) const {
   WireWriter writer;
-  if (comm_.rank() == 0) {
-    writer.put_text(request.path.string())
-        .put(request.record.step)
-        .put(request.record.epoch)
-        .put(request.record.sequence)
-        .put(request.record.saved_at)
-        .put_text(request.record.series);
-  }
+  run_on_root(comm_, [&] {
+    const storage::RecordBytes record = storage::encode_record(request.record);
+    writer.put_text(request.path.string()).put(record);
+  });
   const Bytes told = comm_.broadcast(writer.take());
-  if (comm_.rank() == 0) return request;
   WireReader reader(told);
   Request agreed;
   agreed.path = reader.get_text();
-  agreed.record.step = reader.get<std::uint64_t>();
-  agreed.record.epoch = reader.get<std::uint64_t>();
-  agreed.record.sequence = reader.get<std::uint64_t>();
-  agreed.record.saved_at = reader.get<Time>();
-  agreed.record.series = reader.get_text();
+  const auto record = reader.get<storage::RecordBytes>();
+  agreed.record = storage::decode_record(record, "rank 0's decision");
   return agreed;
 }
 
+std::vector<plan::Claim> Saver::describe(const State& state) const {
+  std::vector<plan::Claim> claims;
+  run_together(comm_, [&] { claims = plan::describe(state); });
+  return claims;
+}
+
 /// Returns whether the last plan fits: then one small reduction was all.
-bool Saver::prepare_plan(std::span<const plan::Claim> claims) {
-  const bool same = plan_ && plan_->digest == digest_of(claims, options_.block_bytes);
+template <class Plan, class MakePlan>
+bool Saver::prepare(std::optional<Plan>& plan, std::span<const plan::Claim> claims,
+                    MakePlan&& make) {
+  const bool same = plan && plan->digest == digest_of(claims, options_.block_bytes);
   const bool reused = all_of<std::int32_t>(comm_, same ? 1 : 0, MPI_MIN) == 1;
   if (!reused) {
-    plan_.reset();
-    plan_ = make_save_plan(comm_, claims, options_.block_bytes);
+    plan.reset();
+    plan = make();
   }
-  const std::size_t block_bytes = plan_->layout.block_bytes;
+  const std::size_t block_bytes = plan->layout.block_bytes;
   if (!staging_ || staging_->block_bytes() != block_bytes) {
     staging_.reset();
     run_together(comm_, [&] {
@@ -125,7 +170,13 @@ bool Saver::prepare_plan(std::span<const plan::Claim> claims) {
   return reused;
 }
 
-Saver::Target Saver::reserve(const Request& request) {
+/// O_DIRECT or buffered is decided by all ranks together.
+void Saver::use_direct(Target& target, bool direct) const {
+  target.direct = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
+  if (direct && !target.direct) target.file->set_direct(false);
+}
+
+Saver::Target Saver::reserve_file(const Request& request) {
   Target target;
   WireWriter writer;
   run_on_root(comm_, [&] {
@@ -148,12 +199,11 @@ Saver::Target Saver::reserve(const Request& request) {
     }
     direct = options_.writer == Writer::direct && target.file->set_direct(true);
   });
-  target.direct = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
-  if (direct && !target.direct) target.file->set_direct(false);
+  use_direct(target, direct);
   return target;
 }
 
-std::optional<Error> Saver::move(const State& state, Target& target) {
+std::optional<Error> Saver::move_to_file(const State& state, Target& target) {
   if (options_.writer == Writer::hdf5) {
     // HDF5 opens a file whose structure is there.
     run_on_root(comm_, [&] { target.file->write(plan_->layout.head, 0); });
@@ -165,7 +215,7 @@ std::optional<Error> Saver::move(const State& state, Target& target) {
   return SaveEngine(comm_, plan_->routes, slices, *target.file, *staging_).run();
 }
 
-void Saver::complete(Target& target, const storage::Record& record) {
+void Saver::complete_file(Target& target, const storage::Record& record) {
   const storage::ImageLayout& layout = plan_->layout;
   const std::vector<std::byte> tail = storage::make_tail(layout, record);
   target.file->set_direct(false);  // the tail is not aligned, and both are small
@@ -174,27 +224,78 @@ void Saver::complete(Target& target, const storage::Record& record) {
   if (options_.durable) target.file->sync();
 }
 
-SaveReport Saver::make_report(const Request& request, const Target& target, const Progress& progress,
-                         bool reused) const {
-  const std::uint64_t written = plan_->routes.blocks.size() * plan_->layout.block_bytes;
-  std::array<std::uint64_t, 3> largest{written, staging_->bytes(), plan_->memory()};
+Saver::Target Saver::reserve_shard(const Request& request) {
+  Target target;
+  WireWriter writer;
+  run_on_root(comm_, [&] {
+    target.commit = std::make_unique<storage::Commit>(
+        request.path, storage::process_identity(request.record.run_id), options_.durable);
+    target.index = target.commit->create_directory(storage::kIndexFile);
+    target.index->require_free(shard_plan_->file_bytes);
+    writer.put_text(target.commit->temporary().string());
+  });
+  const Bytes told = comm_.broadcast(writer.take());
+  target.temporary = WireReader(told).get_text();
+  bool direct = false;
+  run_together(comm_, [&] {
+    target.file = storage::PosixFile::create(
+        target.temporary / storage::shard_file_name(static_cast<std::uint64_t>(comm_.rank()),
+                                                    static_cast<std::uint64_t>(comm_.size())));
+    // Rank 0 holds the index, so nobody sweeps the directory.
+    static_cast<void>(target.file->try_lock_shared());
+    target.reserved = target.file->reserve(shard_plan_->layout.image_bytes);
+    direct = target.file->set_direct(true);
+  });
+  target.reserved = all_of<std::int32_t>(comm_, target.reserved ? 1 : 0, MPI_MIN) == 1;
+  use_direct(target, direct);
+  return target;
+}
+
+std::optional<Error> Saver::move_to_shard(const State& state, Target& target,
+                                          const storage::Record& record) {
+  const storage::ImageLayout& layout = shard_plan_->layout;
+  std::vector<SliceAccess> slices;
+  slices.reserve(shard_plan_->boxes.size());
+  for (const ShardBox& box : shard_plan_->boxes) {
+    slices.emplace_back(state.entries()[box.entry], box.box);
+  }
+  auto error = SaveEngine(comm_, shard_plan_->routes, slices, *target.file, *staging_).run();
+  if (error) return error;
+  return attempt([&] {
+    const std::vector<std::byte> tail = storage::make_tail(layout, record);
+    target.file->set_direct(false);
+    target.file->write(layout.head, 0);
+    target.file->write(tail, layout.tail_offset);
+  });
+}
+
+void Saver::complete_index(Target& target, const storage::Record& record) {
+  storage::write_index(*target.index, shard_plan_->index, record);
+  if (!options_.durable) return;
+  target.index->sync();
+  storage::sync_directory(target.temporary);  // (6)
+}
+
+void Saver::publish(Target& target, Progress& progress) {
+  progress.enter(Phase::publishing);
+  run_on_root(comm_, [&] { target.commit->publish(); });
+  progress.stop();
+}
+
+SaveReport Saver::finish(SaveReport report, const Target& target, const Progress& progress,
+                         const plan::Routes& routes, std::uint64_t plan_bytes) const {
+  const std::uint64_t written = routes.blocks.size() * routes.block_bytes;
+  std::array<std::uint64_t, 3> largest{written, staging_->bytes(), plan_bytes};
   comm_.allreduce(std::span<std::uint64_t>(largest), MPI_MAX);
   const auto sum = all_of<std::uint64_t>(comm_, written, MPI_SUM);
   WireWriter times;
   if (comm_.rank() == 0) times.put(progress.seconds());
   const Bytes told = comm_.broadcast(times.take());
-
-  SaveReport report;
-  report.path = request.path;
-  report.file_bytes = plan_->layout.image_bytes;
-  report.value_bytes = plan_->layout.value_bytes;
-  report.tensors = plan_->tensor_count;
   report.seconds = WireReader(told).get<std::array<double, kPhaseCount>>();
   report.written_max = largest[0];
   report.written_mean = static_cast<double>(sum) / comm_.size();
   report.staged_peak = largest[1];
   report.plan_bytes = largest[2];
-  report.plan_reused = reused;
   report.direct_io = target.direct;
   report.reserved = target.reserved;
   return report;

@@ -6,12 +6,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "cairn/save.hpp"
 #include "cairn/state.hpp"
 #include "coord/comm.hpp"
 #include "coord/progress.hpp"
 #include "coord/save_plan.hpp"
+#include "coord/shard_plan.hpp"
 #include "coord/staging.hpp"
 #include "storage/commit.hpp"
 #include "storage/record.hpp"
@@ -33,9 +35,11 @@ class Saver {
     std::filesystem::path path;
     storage::Record record;
   };
+  /// One file of full tensors, or a directory with a file per rank.
+  enum class Kind : bool { integrated, shards };
 
   /// Collective. The whole save up to the point where it is durable and every rank knows.
-  SaveReport save(const State& state, const Request& request, Listener* listener);
+  SaveReport save(const State& state, const Request& request, Kind kind, Listener* listener);
 
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
 
@@ -43,17 +47,28 @@ class Saver {
   struct Target;
 
   Request agree_on(const Request& request) const;
-  bool prepare_plan(std::span<const plan::Claim> claims);
-  Target reserve(const Request& request);
-  std::optional<Error> move(const State& state, Target& target);
-  void complete(Target& target, const storage::Record& record);
-  SaveReport make_report(const Request& request, const Target& target, const Progress& progress,
-                         bool reused) const;
-  SaveReport run(const State& state, const Request& request, Progress& progress);
+  SaveReport run_integrated(const State& state, const Request& request, Progress& progress);
+  SaveReport run_shards(const State& state, const Request& request, Progress& progress);
+  std::vector<plan::Claim> describe(const State& state) const;
+  template <class Plan, class MakePlan>
+  bool prepare(std::optional<Plan>& plan, std::span<const plan::Claim> claims, MakePlan&& make);
+  void use_direct(Target& target, bool direct) const;
+  void publish(Target& target, Progress& progress);
+  SaveReport finish(SaveReport report, const Target& target, const Progress& progress,
+                    const plan::Routes& routes, std::uint64_t plan_bytes) const;
+
+  Target reserve_file(const Request& request);
+  std::optional<Error> move_to_file(const State& state, Target& target);
+  void complete_file(Target& target, const storage::Record& record);
+  Target reserve_shard(const Request& request);
+  std::optional<Error> move_to_shard(const State& state, Target& target,
+                                     const storage::Record& record);
+  void complete_index(Target& target, const storage::Record& record);
 
   Comm comm_;
   WriteOptions options_;
   std::optional<SavePlan> plan_;
+  std::optional<ShardPlan> shard_plan_;
   std::unique_ptr<Staging> staging_;
 };
 

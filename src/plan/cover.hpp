@@ -6,18 +6,12 @@
 #include <span>
 #include <utility>
 
+#include "base/box.hpp"
 #include "cairn/slice.hpp"
 
 namespace cairn::plan {
 
-/// A box of a tensor, by its corner and its extents.
-struct Box {
-  Shape offset;
-  Shape extent;
-
-  bool operator==(const Box&) const = default;
-  auto operator<=>(const Box&) const = default;
-};
+using cairn::Box;
 
 /// Why boxes do not cover a tensor exactly once.
 struct CoverDefect {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cairn/error.hpp"
+#include "plan/sharing.hpp"
 
 namespace cairn::plan {
 namespace {
@@ -38,10 +39,6 @@ std::string key_of(const Box& box) {
   append(box.offset);
   append(box.extent);
   return key;
-}
-
-bool is_empty(const Box& box) {
-  return std::ranges::find(box.extent, std::uint64_t{0}) != box.extent.end();
 }
 
 }  // namespace
@@ -168,6 +165,26 @@ std::vector<std::vector<Share>> Home::shares(const Ownership& ownership, int ran
                        share.tensor_offset = planned.offset;
                        append_block(share.blocks, block);
                      });
+    }
+  }
+  return shares;
+}
+
+std::vector<std::vector<std::vector<Box>>> Home::box_shares(int ranks,
+                                                            std::uint64_t block_bytes) const {
+  std::vector<std::vector<std::vector<Box>>> shares(static_cast<std::size_t>(ranks));
+  for (std::size_t rank = 0; rank < claims_of_rank_.size(); ++rank) {
+    shares[rank].resize(claims_of_rank_[rank]);
+  }
+  std::size_t turn = 0;  // whose turn it is among replicas
+  for (const Planned& planned : planned_) {
+    for (const Replicas& replicas : planned.boxes) {
+      const auto& holders = replicas.holders;
+      for (Box& box : cut_box(replicas.box, size_of(planned.tensor.dtype), holders.size(),
+                              block_bytes)) {
+        const Holder& holder = holders[holders.size() == 1 ? 0 : turn++ % holders.size()];
+        shares[static_cast<std::size_t>(holder.rank)][holder.order].push_back(std::move(box));
+      }
     }
   }
   return shares;

@@ -42,6 +42,11 @@ class Home {
   /// block comes from one holder.
   [[nodiscard]] std::vector<std::vector<Share>> shares(const Ownership& ownership, int ranks) const;
 
+  /// The same for shards, where a slice goes into its holder's own file: for each rank and claim the
+  /// boxes that it writes. Replicas of a block or more are cut among their holders.
+  [[nodiscard]] std::vector<std::vector<std::vector<Box>>> box_shares(
+      int ranks, std::uint64_t block_bytes) const;
+
  private:
   struct Holder {
     std::int32_t rank;

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "plan/cover.hpp"
+#include "base/box.hpp"
 
 namespace cairn::plan {
 

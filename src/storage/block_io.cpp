@@ -10,7 +10,7 @@ constexpr int kThreads = 2;
 
 }  // namespace
 
-BlockIo::BlockIo(const PosixFile& file, Direction direction) : file_(file), direction_(direction) {
+BlockIo::BlockIo(Direction direction) : direction_(direction) {
   for (int i = 0; i < kThreads; ++i) {
     threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
   }
@@ -20,10 +20,11 @@ BlockIo::~BlockIo() {
   for (std::jthread& thread : threads_) thread.request_stop();
 }
 
-void BlockIo::submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) {
+void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
+                     std::size_t token) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({bytes, offset, token});
+    waiting_.push_back({&file, bytes, offset, token});
   }
   wake_.notify_one();
 }
@@ -52,9 +53,9 @@ void BlockIo::serve(std::stop_token stop) {
 BlockIo::Completion BlockIo::perform(const Request& request) const {
   try {
     if (direction_ == Direction::write) {
-      file_.write(request.bytes, request.offset);
+      request.file->write(request.bytes, request.offset);
     } else {
-      file_.read(request.bytes, request.offset);
+      request.file->read(request.bytes, request.offset);
     }
     return {request.token, std::nullopt};
   } catch (const Error& error) {

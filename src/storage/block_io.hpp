@@ -15,7 +15,7 @@
 
 namespace cairn::storage {
 
-/// Reads or writes whole blocks of one file in the background while the caller moves other data.
+/// Reads or writes whole blocks of files in the background while the caller moves other data.
 /// A few threads suffice: each has one large request under way.
 class BlockIo {
  public:
@@ -26,20 +26,21 @@ class BlockIo {
     std::optional<Error> error;
   };
 
-  /// `file` must outlive this object.
-  BlockIo(const PosixFile& file, Direction direction);
+  explicit BlockIo(Direction direction);
   BlockIo(const BlockIo&) = delete;
   BlockIo& operator=(const BlockIo&) = delete;
   /// Waits for the requests that are under way; drops those not begun.
   ~BlockIo();
 
-  /// `bytes` must stay until the completion with this token is taken.
-  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token);
+  /// `file` and `bytes` must stay until the completion with this token is taken.
+  void submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
+              std::size_t token);
   /// The next request that is complete, if any.
   std::optional<Completion> poll();
 
  private:
   struct Request {
+    const PosixFile* file;
     std::span<std::byte> bytes;
     std::uint64_t offset;
     std::size_t token;
@@ -48,7 +49,6 @@ class BlockIo {
   void serve(std::stop_token stop);
   Completion perform(const Request& request) const;
 
-  const PosixFile& file_;
   Direction direction_;
   std::mutex mutex_;
   std::condition_variable_any wake_;

@@ -30,11 +30,13 @@
 // I5. A deletion begins with a durable rename to a name that no reader looks at.
 #include "storage/commit.hpp"
 
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "cairn/error.hpp"
 #include "storage/directory.hpp"
+#include "storage/shard_index.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -48,6 +50,16 @@ bool is_there(const fs::path& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
+/// Whether a directory is a checkpoint in shards, whatever it is called.
+bool holds_shards(const fs::path& directory) {
+  try {
+    read_record(PosixFile::open_for_reading(directory / kIndexFile));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 /// Throws where `path` bears something that this library never gave that name.
 void refuse_foreign(const fs::path& path) {
   std::error_code ignored;
@@ -57,6 +69,7 @@ void refuse_foreign(const fs::path& path) {
   if (name && fs::is_symlink(status)) return;  // the link steps aside, not what it leads to
   const bool is_shards = name && name->kind == policy::Kind::shards;
   if (is_shards ? fs::is_directory(status) : fs::is_regular_file(status)) return;
+  if (!name && fs::is_directory(status) && holds_shards(path)) return;
   throw Error(ErrorCode::invalid_argument, path.string() + " is not a " +
                                                (is_shards ? "directory" : "regular file") +
                                                "; it is not replaced");
@@ -98,18 +111,35 @@ Commit::~Commit() {
   fs::remove_all(temporary_, ignored);
 }
 
-PosixFile Commit::create() {
+template <class Make>
+PosixFile Commit::create_held(Make&& make) {
   ensure_directory(final_.parent_path());  // (6)
   constexpr int kTries = 3;
   for (int i = 0; i < kTries; ++i) {
     // An attempt that was given up, or a dead process with our number, may have left one.
     remove_unless_held(temporary_);
-    PosixFile file = PosixFile::create(temporary_);
+    std::optional<PosixFile> file = make();
     // Between creation and lock a sweep of another job may find a file that nobody holds.
-    created_ = file.try_lock_shared() && file.is_at_its_path();
-    if (created_) return file;
+    created_ = file && file->try_lock_shared() && file->is_at_its_path();
+    if (created_) return *std::move(file);
   }
   throw Error(ErrorCode::io, temporary_.string() + " is removed by somebody as often as it is made");
+}
+
+PosixFile Commit::create() {
+  return create_held([&] { return std::optional(PosixFile::create(temporary_)); });
+}
+
+PosixFile Commit::create_directory(const std::string& file_name) {
+  return create_held([&]() -> std::optional<PosixFile> {
+    ensure_directory(temporary_);
+    try {
+      return PosixFile::create(temporary_ / file_name);
+    } catch (const Error&) {
+      if (is_there(temporary_)) throw;
+      return std::nullopt;  // swept while it was empty
+    }
+  });
 }
 
 void Commit::publish() {

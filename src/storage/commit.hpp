@@ -24,6 +24,9 @@ class Commit {
 
   /// Makes the temporary file, held against sweeps by a lock.
   PosixFile create();
+  /// Makes a temporary directory and in it a file of that name, which holds all of it against
+  /// sweeps.
+  PosixFile create_directory(const std::string& file_name);
   /// The file is complete and durable: gives it its final name. On Error the old checkpoint is back
   /// under its name, or the message says that this is not known.
   void publish();
@@ -36,6 +39,8 @@ class Commit {
     std::filesystem::path to;
   };
 
+  template <class Make>
+  PosixFile create_held(Make&& make);
   [[nodiscard]] std::vector<std::filesystem::path> kinds_of_name() const;
   void displace();
   /// Returns what could not be put back, for the message.

@@ -8,6 +8,7 @@
 
 #include "storage/image.hpp"
 #include "storage/posix_file.hpp"
+#include "storage/shard_index.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -72,14 +73,24 @@ std::vector<fs::path> entries(const fs::path& directory) {
   return paths;
 }
 
+/// The file itself, or the files in a directory of shards.
+std::vector<fs::path> files_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(path, error))) return {path};
+  return entries(path);
+}
+
 }  // namespace
 
 bool remove_unless_held(const fs::path& path) noexcept {
   try {
-    const PosixFile file = PosixFile::open_for_writing(path);
     // Removed while it is held: who made it and has not locked it yet finds it gone then. Where the
     // name went to another file meanwhile, that one is not held here.
-    if (!file.try_lock_exclusive() || !file.is_at_its_path()) return false;
+    std::vector<PosixFile> held;
+    for (const fs::path& file : files_of(path)) {
+      held.push_back(PosixFile::open_for_writing(file));
+      if (!held.back().try_lock_exclusive() || !held.back().is_at_its_path()) return false;
+    }
     remove_tree(path);
     return true;
   } catch (const Error& error) {
@@ -112,7 +123,9 @@ std::vector<Found> list_checkpoints(const fs::path& directory) {
 
 void read_identity(Found& found) {
   try {
-    const Record record = read_record(PosixFile::open_for_reading(found.path));
+    const bool shards = found.name.kind == policy::Kind::shards;
+    const Record record =
+        read_record(PosixFile::open_for_reading(shards ? found.path / kIndexFile : found.path));
     policy::CheckpointName told = found.name;
     told.series = record.series;
     told.epoch = record.epoch;

@@ -33,7 +33,8 @@ void read_identity(Found& found);
 /// then the deletion. `identity` is whose trash it is.
 void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity);
 
-/// Removes a file that no living process of this host holds. Returns whether it is gone.
+/// Removes a file, or a directory with its files, that no living process of this host holds. Returns
+/// whether it is gone.
 bool remove_unless_held(const std::filesystem::path& path) noexcept;
 
 /// How the remains of dead jobs are told from the work of living ones.

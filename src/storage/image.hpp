@@ -32,8 +32,14 @@ struct ImageLayout {
   std::uint32_t head_crc = 0;
 };
 
+/// The block size of an image of that many bytes of values.
+std::uint64_t choose_block(std::uint64_t value_bytes, std::uint64_t largest_block);
+
 /// Lays the file out with HDF5. `tensors` are in bytewise order of their names, each name once.
 ImageLayout lay_out(std::span<const TensorInfo> tensors, std::uint64_t largest_block);
+
+/// The same with that very block size: the shards of one checkpoint have one in common.
+ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t block_bytes);
 
 /// The bytes of [tail_offset, image_bytes). `record` says what the checkpoint is of; where things
 /// lie is filled in from `layout`.

@@ -82,10 +82,6 @@ std::uint64_t sum_of_values(std::span<const TensorInfo> tensors) {
   return sum;
 }
 
-std::uint64_t choose_block(std::uint64_t value_bytes, std::uint64_t largest_block) {
-  return std::clamp(std::bit_ceil(value_bytes / 16), kSmallestBlock, largest_block);
-}
-
 /// What does not change from one attempt to the next.
 struct Structure {
   std::span<const TensorInfo> tensors;
@@ -179,14 +175,23 @@ void check_table(const ImageLayout& layout) {
 
 }  // namespace
 
-ImageLayout lay_out(std::span<const TensorInfo> tensors, std::uint64_t largest_block) {
+std::uint64_t choose_block(std::uint64_t value_bytes, std::uint64_t largest_block) {
   check_bound(largest_block);
+  return std::clamp(std::bit_ceil(value_bytes / 16), kSmallestBlock, largest_block);
+}
+
+ImageLayout lay_out(std::span<const TensorInfo> tensors, std::uint64_t largest_block) {
+  return lay_out_in_blocks(tensors, choose_block(sum_of_values(tensors), largest_block));
+}
+
+ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t block_bytes) {
+  check_bound(block_bytes);
   check_order(tensors);
   std::ranges::for_each(tensors, check_tensor);
   Structure structure{.tensors = tensors, .paths = dataset_paths(tensors), .groups = {}};
   structure.groups = groups_of(structure.paths);
   structure.value_bytes = sum_of_values(tensors);
-  structure.block_bytes = choose_block(structure.value_bytes, largest_block);
+  structure.block_bytes = block_bytes;
   const Hdf5Lock lock;
   for (std::uint64_t head = guess_head(structure); head <= kLargestHead; head *= 2) {
     if (auto layout = try_lay_out(structure, head)) {

@@ -109,17 +109,19 @@ void PosixFile::write(std::span<const std::byte> bytes, std::uint64_t offset) co
   }
 }
 
-bool PosixFile::reserve(std::uint64_t length) const {
+void PosixFile::require_free(std::uint64_t bytes) const {
   struct statvfs disk {};
-  if (::fstatvfs(fd_.get(), &disk) == 0) {
-    // Asked first, because a failing fallocate may take all the space there is before it says so.
-    const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-    if (length > free) {
-      throw Error(ErrorCode::no_space, "not enough space for " + path_.string() + ": it needs " +
-                                           std::to_string(length) + " bytes, " +
-                                           std::to_string(free) + " are free");
-    }
-  }
+  if (::fstatvfs(fd_.get(), &disk) != 0) return;  // then the writes will tell
+  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (bytes <= free) return;
+  throw Error(ErrorCode::no_space, "not enough space for " + path_.string() + ": it needs " +
+                                       std::to_string(bytes) + " bytes, " + std::to_string(free) +
+                                       " are free");
+}
+
+bool PosixFile::reserve(std::uint64_t length) const {
+  // Asked first, because a failing fallocate may take all the space there is before it says so.
+  require_free(length);
   const int failed =
       retry([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(length)); });
   if (failed == 0) return true;
@@ -156,11 +158,15 @@ bool PosixFile::is_at_its_path() const noexcept {
 bool PosixFile::try_lock_shared() const {
   if (try_lock(fd_.get(), F_RDLCK)) return true;
   if (errno == EAGAIN || errno == EACCES) return false;
-  if (errno == ENOLCK || errno == EINVAL || errno == EOPNOTSUPP) return true;
+  if (errno == ENOLCK || errno == ENOSYS || errno == EINVAL || errno == EOPNOTSUPP) return true;
   throw_io_error(errno, "lock", path_);
 }
 
-bool PosixFile::try_lock_exclusive() const { return try_lock(fd_.get(), F_WRLCK); }
+bool PosixFile::try_lock_exclusive() const {
+  if (try_lock(fd_.get(), F_WRLCK)) return true;
+  if (errno == EAGAIN || errno == EACCES) return false;
+  throw_io_error(errno, "lock", path_);
+}
 
 void sync_directory(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory.empty() ? "." : directory;

@@ -40,6 +40,8 @@ class PosixFile {
   void read(std::span<std::byte> bytes, std::uint64_t offset) const;
   void write(std::span<const std::byte> bytes, std::uint64_t offset) const;
 
+  /// Throws `no_space` where the device has fewer bytes free.
+  void require_free(std::uint64_t bytes) const;
   /// Gives the file its length with space reserved on the device. False: this file system does not
   /// reserve; then the free space was looked at and the length set.
   bool reserve(std::uint64_t length) const;
@@ -53,7 +55,7 @@ class PosixFile {
   /// releases. Held until the file is closed. False: somebody holds the exclusive one. Where the
   /// file system has no locks there is nothing to hold, and nobody to find it missing.
   [[nodiscard]] bool try_lock_shared() const;
-  /// Tries for the lock that nobody else holds.
+  /// Tries for the lock that nobody else holds. Throws where the file system has no locks.
   [[nodiscard]] bool try_lock_exclusive() const;
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }

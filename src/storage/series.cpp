@@ -80,6 +80,14 @@ Series::Series(Catalog catalog, unsigned number, const SweepRules& rules)
   read();
 }
 
+Series Series::fresh(const Catalog& catalog, const SweepRules& rules) {
+  for (;;) {
+    Series series(catalog, fresh_number(catalog), rules);
+    // Another fresh run may have had the number, and come and gone, before the lock was ours.
+    if (series.candidates().empty()) return series;
+  }
+}
+
 std::vector<Found> Series::list() const {
   std::vector<Found> mine;
   for_each_checkpoint(catalog_, [&](Found found, unsigned number, const Place&) {
@@ -131,7 +139,8 @@ std::vector<Found> Series::candidates() const {
   return all;
 }
 
-Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch) {
+Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch,
+                          policy::Kind kind) {
   const Place known = catalog_.add(place, rules_.identity);
   const auto [epoch, step_in_epoch] = policy::epoch_step(step, steps_per_epoch);
   Next next;
@@ -143,7 +152,7 @@ Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t 
   next.record.sequence = last_sequence_ + 1;
   next.path = directory_of(catalog_, known) /
               policy::format({.series = next.record.series, .epoch = epoch,
-                              .step_in_epoch = step_in_epoch});
+                              .step_in_epoch = step_in_epoch, .kind = kind});
   return next;
 }
 

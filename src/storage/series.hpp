@@ -23,6 +23,8 @@ class Series {
   /// Opens the series of that number: locks it, removes the remains of dead jobs, finishes a
   /// replacement that a crash cut short, and reads what there is.
   Series(Catalog catalog, unsigned number, const SweepRules& rules);
+  /// Opens a series that has no checkpoint, for a fresh run.
+  static Series fresh(const Catalog& catalog, const SweepRules& rules);
 
   /// The remains of dead jobs, where there is no series to open. Returns what was removed.
   static std::vector<std::filesystem::path> sweep_places(const Catalog& catalog,
@@ -43,7 +45,8 @@ class Series {
     std::filesystem::path path;
     Record record;
   };
-  Next next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch);
+  Next next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch,
+            policy::Kind kind = policy::Kind::file);
 
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
