@@ -95,6 +95,9 @@ struct LoadReport {
   std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
   double seconds = 0;             ///< on rank 0
   bool direct_io = false;         ///< the page cache was bypassed
+  /// The file was HDF5 that Cairn did not write: nothing is known of its step, epoch, sequence,
+  /// time and series, and `bytes_read` counts values as HDF5 gave them, decoded.
+  bool foreign = false;
 
   // What was not loaded, each with its type and shape; empty after a strict load. Sorted.
   std::vector<std::string> missing;    ///< asked for by some rank, not in the file
@@ -111,8 +114,15 @@ CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, cons
 
 /// Collective over `comm`, which is duplicated and never used itself.
 /// Fills `state` from the checkpoint at `path`, whatever number of ranks and layout it was saved
-/// from. Boxes asked for may overlap and need not cover their tensors. On Error every rank throws the same one; its message says whether `state`
-/// is unchanged (nothing had moved yet) or unspecified.
+/// from. Boxes asked for may overlap and need not cover their tensors. On Error every rank throws
+/// the same one; its message says whether `state` is unchanged (nothing had moved yet) or
+/// unspecified.
+///
+/// `path` may be any other HDF5 file as well, such as one of h5py's: chunked, filtered by HDF5's
+/// own filters, of either byte order, in groups. Names are the HDF5 paths without leading slash.
+/// Datasets that are no tensors (strings, compounds, …) do not take part; asking for one is a
+/// `mismatch`. Refused as `damaged`, wherever in the file: links that are not hard, a second name of
+/// an object, virtual datasets, values in other files, impossible sizes.
 CAIRN_API LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                           const LoadOptions& options = {});
 

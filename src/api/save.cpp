@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "codec/sha256.hpp"
+#include "coord/foreign_loader.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
@@ -60,6 +61,7 @@ LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
   const coord::Comm own(comm, options.deadline);
   coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
   coord::check_same(own, digest_of(options), "the options of a load");
+  if (coord::is_foreign(own, path)) return coord::load_foreign(own, path, state, options);
   return coord::load_checkpoint(own, path, state, options);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/slice_access.hpp"
 #include "coord/load_engine.hpp"
+#include "coord/load_steps.hpp"
 #include "coord/match.hpp"
 #include "coord/save_plan.hpp"
 #include "coord/staging.hpp"
@@ -22,18 +23,6 @@
 
 namespace cairn::coord {
 namespace {
-
-/// Adds to every error that leaves a step before any value moved what callers want to know.
-template <class Step>
-auto with_state_unchanged(Step&& step) {
-  try {
-    return step();
-  } catch (const Error& error) {
-    const std::string text = error.what();
-    const bool said = text.find("(state unchanged)") != std::string::npos;
-    throw Error(error.code(), said ? text : text + " (state unchanged)", error.rank());
-  }
-}
 
 class Load {
  public:
@@ -45,7 +34,7 @@ class Load {
     const auto begin = std::chrono::steady_clock::now();
     with_state_unchanged([&] {
       open();
-      describe();
+      run_together(comm_, [&] { claims_ = claims_to_fill(state_); });
     });
     match_ = with_state_unchanged(
         [&] { return match(comm_, claims_, stored_.tensors, options_, path_.string()); });
@@ -60,18 +49,6 @@ class Load {
     stored_ = open_stored(comm_, path_);
     path_ = stored_.path;
     files_.emplace(stored_.files);
-  }
-
-  void describe() {
-    run_together(comm_, [&] {
-      claims_ = plan::describe(state_);
-      for (const State::Entry& entry : state_.entries()) {
-        if (entry.source.writable() || element_count(entry.slice.extent) == 0) continue;
-        throw Error(ErrorCode::invalid_argument,
-                    "tensor \"" + entry.name + "\" can only be read: it was given as constant "
-                    "memory or without a write callback");
-      }
-    });
   }
 
   /// The parts of slices that lie in one stored piece, and who reads which of their blocks.
@@ -173,26 +150,14 @@ class Load {
   }
 
   LoadReport report(double seconds) {
-    std::vector<std::uint64_t> asked(stored_.tensors.size(), 0);  // bytes of each tensor
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-      if (!match_.places[i]) continue;
-      const std::size_t t = *match_.places[i];
-      asked[t] += element_count(claims_[i].box.extent) * size_of(stored_.tensors[t].dtype);
-    }
-    comm_.allreduce(std::span<std::uint64_t>(asked), MPI_SUM);
     LoadReport report;
-    for (std::size_t t = 0; t < asked.size(); ++t) {
-      const TensorInfo& tensor = stored_.tensors[t];
-      report.bytes_filled += asked[t];
-      report.bytes_needed += std::min(asked[t], element_count(tensor.shape) * size_of(tensor.dtype));
-    }
+    report_match(comm_, claims_, stored_.tensors, match_, report);
     report.path = path_;
     report.step = stored_.record.step;
     report.epoch = stored_.record.epoch;
     report.sequence = stored_.record.sequence;
     report.saved_at = stored_.record.saved_at;
     report.series = stored_.record.series;
-    report.tensors = stored_.tensors.size();
     report.bytes_read = all_of<std::uint64_t>(
         comm_, routes_.blocks.size() * stored_.block_bytes, MPI_SUM);
     report.staged_peak = all_of<std::uint64_t>(comm_, staged_, MPI_MAX);
@@ -201,9 +166,6 @@ class Load {
     const Bytes told = comm_.broadcast(writer.take());
     report.seconds = WireReader(told).get<double>();
     report.direct_io = direct_;
-    report.missing = match_.missing;
-    report.extra = match_.extra;
-    report.different = match_.different;
     return report;
   }
 

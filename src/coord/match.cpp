@@ -78,12 +78,6 @@ std::set<Problem> unite(const Comm& comm, WireWriter mine) {
   throw Error(ErrorCode::mismatch, text);
 }
 
-/// The name in the file of what the state calls `name`.
-std::string name_in_file(std::string_view name, const LoadOptions& options) {
-  if (name.starts_with(options.strip_prefix)) name.remove_prefix(options.strip_prefix.size());
-  return options.add_prefix + std::string(name);
-}
-
 /// Whether a tensor of the file could be asked for under these rules at all.
 bool takes_part(std::string_view in_file, const LoadOptions& options) {
   if (!in_file.starts_with(options.add_prefix)) return false;
@@ -104,6 +98,12 @@ std::string quoted(const std::string& name) {
 
 }  // namespace
 
+std::optional<std::string> name_in_file(std::string_view name, const LoadOptions& options) {
+  if (options.filter && !options.filter(name)) return std::nullopt;
+  if (name.starts_with(options.strip_prefix)) name.remove_prefix(options.strip_prefix.size());
+  return options.add_prefix + std::string(name);
+}
+
 Match match(const Comm& comm, std::span<const plan::Claim> claims,
             std::span<const TensorInfo> stored, const LoadOptions& options,
             const std::string& where) {
@@ -113,8 +113,9 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   const auto look_up = [&](const plan::Claim& claim) {
     const TensorInfo& tensor = claim.tensor;
     std::optional<std::size_t>& place = match.places.emplace_back();
-    if (options.filter && !options.filter(tensor.name)) return;
-    place = find(stored, name_in_file(tensor.name, options));
+    const auto name = name_in_file(tensor.name, options);
+    if (!name) return;
+    place = find(stored, *name);
     if (!place) {
       put(problems, {Kind::missing, quoted(tensor.name) + " " + shape_and_type(tensor)});
       return;

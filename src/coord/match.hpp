@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/tensor.hpp"
@@ -22,6 +23,10 @@ struct Match {
   std::vector<std::string> extra;
   std::vector<std::string> different;
 };
+
+/// Local. The name in the file of what the state calls `name`; nothing where the filter leaves it
+/// out.
+std::optional<std::string> name_in_file(std::string_view name, const LoadOptions& options);
 
 /// Collective. Looks the claims up in `stored`, which is sorted by name, by the rules of `options`;
 /// judged over all ranks together. Where they are strict and anything does not fit, throws one

@@ -1,6 +1,7 @@
 #include "storage/hdf5_types.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace cairn::storage {
 namespace {
@@ -91,6 +92,48 @@ H5Datatype make_type(DType dtype) {
   return {};
 }
 
+/// What HDF5 hands out as a C string of its own.
+struct Hdf5TextTraits {
+  using Handle = char*;
+  static Handle null() noexcept { return nullptr; }
+  static void close(Handle text) noexcept { H5free_memory(text); }
+};
+
+bool is_member(hid_t type, unsigned i, std::string_view name) {
+  const UniqueHandle<Hdf5TextTraits> found(H5Tget_member_name(type, i));
+  return found.valid() && name == found.get();
+}
+
+bool is_boolean_value(hid_t type, unsigned i, std::string_view name, std::int8_t value) {
+  std::int8_t found = -1;
+  if (!is_member(type, i, name)) return false;
+  return H5Tget_member_value(type, i, &found) >= 0 && found == value;
+}
+
+/// h5py's {FALSE = 0, TRUE = 1}, whatever the sign and the byte order of its one byte.
+bool is_boolean(hid_t type) {
+  return H5Tget_size(type) == 1 && H5Tget_nmembers(type) == 2 &&
+         is_boolean_value(type, 0, "FALSE", 0) && is_boolean_value(type, 1, "TRUE", 1);
+}
+
+/// Whether it is {r, i}, one behind the other and nothing else.
+bool is_complex(hid_t type) {
+  return H5Tget_nmembers(type) == 2 && is_member(type, 0, "r") && is_member(type, 1, "i") &&
+         H5Tget_member_offset(type, 0) == 0 &&
+         H5Tget_member_offset(type, 1) == H5Tget_size(type) / 2;
+}
+
+std::optional<DType> complex_of(std::optional<DType> r, std::optional<DType> i) {
+  if (!r || r != i) return std::nullopt;
+  if (*r == DType::float32) return DType::complex64;
+  if (*r == DType::float64) return DType::complex128;
+  return std::nullopt;
+}
+
+H5Datatype member_of(hid_t type, unsigned i) {
+  return H5Datatype(checked(H5Tget_member_type(type, i), "look at a member of a type"));
+}
+
 }  // namespace
 
 Hdf5Types::Hdf5Types() {
@@ -105,6 +148,25 @@ std::optional<DType> Hdf5Types::dtype_of(hid_t type) const {
     if (checked(H5Tequal(type, types_[i].get()), "compare types") > 0) return dtype;
   }
   return std::nullopt;
+}
+
+std::optional<DType> Hdf5Types::dtype_in_any_order(hid_t type) const {
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+    case H5T_FLOAT: {
+      const H5Datatype little = copy_of(type);
+      if (H5Tset_order(little.get(), H5T_ORDER_LE) < 0) return std::nullopt;
+      return dtype_of(little.get());
+    }
+    case H5T_ENUM:
+      return is_boolean(type) ? std::optional(DType::boolean) : std::nullopt;
+    case H5T_COMPOUND:
+      if (!is_complex(type)) return std::nullopt;
+      return complex_of(dtype_in_any_order(member_of(type, 0).get()),
+                        dtype_in_any_order(member_of(type, 1).get()));
+    default:
+      return std::nullopt;
+  }
 }
 
 }  // namespace cairn::storage

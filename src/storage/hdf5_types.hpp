@@ -21,6 +21,8 @@ class Hdf5Types {
   }
   /// The dtype whose file type is exactly `type`, or nothing.
   [[nodiscard]] std::optional<DType> dtype_of(hid_t type) const;
+  /// The same for files of others: of any byte order, and bool as an enumeration of either sign.
+  [[nodiscard]] std::optional<DType> dtype_in_any_order(hid_t type) const;
 
  private:
   std::array<H5Datatype, kDTypeCount> types_;

@@ -1,0 +1,38 @@
+#include "coord/load_steps.hpp"
+
+#include <algorithm>
+
+namespace cairn::coord {
+
+std::vector<plan::Claim> claims_to_fill(const State& state) {
+  std::vector<plan::Claim> claims = plan::describe(state);
+  for (const State::Entry& entry : state.entries()) {
+    if (entry.source.writable() || element_count(entry.slice.extent) == 0) continue;
+    throw Error(ErrorCode::invalid_argument, "tensor \"" + entry.name +
+                                                 "\" can only be read: it was given as constant "
+                                                 "memory or without a write callback");
+  }
+  return claims;
+}
+
+void report_match(const Comm& comm, std::span<const plan::Claim> claims,
+                  std::span<const TensorInfo> stored, const Match& match, LoadReport& report) {
+  std::vector<std::uint64_t> asked(stored.size(), 0);  // bytes of each tensor
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    if (!match.places[i]) continue;
+    const std::size_t t = *match.places[i];
+    asked[t] += element_count(claims[i].box.extent) * size_of(stored[t].dtype);
+  }
+  comm.allreduce(std::span<std::uint64_t>(asked), MPI_SUM);
+  for (std::size_t t = 0; t < asked.size(); ++t) {
+    report.bytes_filled += asked[t];
+    report.bytes_needed +=
+        std::min(asked[t], element_count(stored[t].shape) * size_of(stored[t].dtype));
+  }
+  report.tensors = stored.size();
+  report.missing = match.missing;
+  report.extra = match.extra;
+  report.different = match.different;
+}
+
+}  // namespace cairn::coord
