@@ -327,6 +327,25 @@ TEST_F(Checkpointing, TheOneRestoredFromStaysUntilANewerIsCommitted) {
   EXPECT_EQ(checkpoints().back(), "run-1_4.h5");
 }
 
+TEST_F(Checkpointing, WhatALoadFoundDamagedNeverDisplacesAGoodOne) {
+  leave({1, 2});
+  damage("run-1_2.h5");  // its record is whole: only a load finds out
+  ModelCheckpoint checkpoint = make({.keep_checkpoint_max = 2});
+  EXPECT_EQ(checkpoint.restore(state_)->step, 1U);
+  train_to(3);
+  checkpoint.save(3, state_);
+  EXPECT_EQ(checkpoints(), (Names{"run-1_1.h5", "run-1_2.h5", "run-1_3.h5"}));
+}
+
+TEST_F(Checkpointing, ARunThatHasASeriesDoesNotRestoreAnother) {
+  leave({1});
+  leave({2});
+  ModelCheckpoint checkpoint = make();
+  EXPECT_EQ(checkpoint.restore(state_)->series, "run_1");
+  expect_error([&] { static_cast<void>(checkpoint.restore(state_, {}, "run")); },
+               ErrorCode::invalid_argument, {"\"run\"", "uses another already"});
+}
+
 TEST_F(Checkpointing, AFailedSaveLeavesTheOldAndTheNextSucceeds) {
   ModelCheckpoint checkpoint = make();
   train_to(1);

@@ -43,7 +43,8 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
                 const SaveOptions& options) {
   coord::Saver saver(comm, options);
   coord::run_together(saver.comm(), [&] { policy::check(options); });
-  coord::check_same(saver.comm(), digest_of(options), "the options of a save");
+  coord::check_same(saver.comm(), digest_of(options), 
+                    "the options of a save (writer, block_bytes, durable, integrated_save)");
   coord::Saver::Request request;
   request.path = path;
   request.record.step = options.step;
@@ -60,7 +61,8 @@ LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                 const LoadOptions& options) {
   const coord::Comm own(comm, options.deadline);
   coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
-  coord::check_same(own, digest_of(options), "the options of a load");
+  coord::check_same(own, digest_of(options), 
+                    "the options of a load (strict, filter or none, prefixes, conversion)");
   if (coord::is_foreign(own, path)) return coord::load_foreign(own, path, state, options);
   return coord::load_checkpoint(own, path, state, options);
 }

@@ -214,21 +214,13 @@ Saver::Target Saver::reserve_file(const Request& request) {
         request.path, storage::process_identity(request.record.run_id), options_.durable);
     target.file = target.commit->create();
     target.reserved = target.file->reserve(plan_->layout.image_bytes);
-    writer.put_text(target.commit->temporary().string()).put(target.reserved).put(options_.writer);
+    writer.put_text(target.commit->temporary().string()).put(target.reserved);
   });
   const Bytes told = comm_.broadcast(writer.take());
   WireReader reader(told);
   target.temporary = reader.get_text();
   target.reserved = reader.get<bool>();
-  const auto agreed_writer = reader.get<Writer>();
-  run_together(comm_, [&] {
-    if (options_.writer != agreed_writer) {
-      throw Error(ErrorCode::invalid_argument,
-                  "the writer differs over ranks: here " + std::string(to_string(options_.writer)) +
-                      ", on rank 0 " + std::string(to_string(agreed_writer)));
-    }
-    open(target);
-  });
+  run_together(comm_, [&] { open(target); });
   agree_on_direct(target);
   return target;
 }
