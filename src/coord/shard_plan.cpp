@@ -10,18 +10,6 @@
 namespace cairn::coord {
 namespace {
 
-void put_box(WireWriter& writer, const Box& box) {
-  writer.put_all(std::span<const std::uint64_t>(box.offset));
-  writer.put_all(std::span<const std::uint64_t>(box.extent));
-}
-
-Box get_box(WireReader& reader) {
-  Box box;
-  box.offset = reader.get_all<std::uint64_t>();
-  box.extent = reader.get_all<std::uint64_t>();
-  return box;
-}
-
 /// Collective. The boxes that this rank writes, as the homes decided.
 std::vector<ShardBox> take_boxes(const Comm& comm, const ClaimsAtHome& at,
                                  std::uint64_t largest_block) {
@@ -31,7 +19,7 @@ std::vector<ShardBox> take_boxes(const Comm& comm, const ClaimsAtHome& at,
     WireWriter writer;
     for (const auto& boxes : of_rank) {
       writer.put(boxes.size());
-      for (const Box& box : boxes) put_box(writer, box);
+      for (const Box& box : boxes) plan::put_box(writer, box);
     }
     to.push_back(writer.take());
   }
@@ -40,7 +28,7 @@ std::vector<ShardBox> take_boxes(const Comm& comm, const ClaimsAtHome& at,
   for (std::size_t home = 0; home < from.size(); ++home) {
     WireReader reader(from[home]);
     for (const std::uint32_t i : at.by_home[home]) {
-      for (auto n = reader.get<std::size_t>(); n > 0; --n) mine.push_back({i, get_box(reader)});
+      for (auto n = reader.get<std::size_t>(); n > 0; --n) mine.push_back({i, plan::get_box(reader)});
     }
   }
   return mine;
@@ -113,7 +101,7 @@ storage::ShardIndex put_together(const std::vector<Bytes>& from_homes,
     index.shards.push_back(reader.get<storage::ShardFile>());
     while (!reader.done()) {
       storage::ShardedTensor& tensor = tensors.at(reader.get_text());
-      tensor.pieces.push_back({rank, get_box(reader)});
+      tensor.pieces.push_back({rank, plan::get_box(reader)});
     }
   }
   for (auto& [name, tensor] : tensors) index.tensors.push_back(std::move(tensor));
@@ -125,7 +113,7 @@ Bytes describe_shard(const ShardPlan& plan, std::span<const plan::Claim> claims)
   writer.put(storage::ShardFile{plan.layout.image_bytes, plan.layout.head_crc});
   for (const ShardBox& box : plan.boxes) {
     writer.put_text(claims[box.entry].tensor.name);
-    put_box(writer, box.box);
+    plan::put_box(writer, box.box);
   }
   return writer.take();
 }

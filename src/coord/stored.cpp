@@ -38,18 +38,6 @@ storage::Record get_record(WireReader& reader) {
   return record;
 }
 
-void put_box(WireWriter& writer, const Box& box) {
-  writer.put_all(std::span<const std::uint64_t>(box.offset));
-  writer.put_all(std::span<const std::uint64_t>(box.extent));
-}
-
-Box get_box(WireReader& reader) {
-  Box box;
-  box.offset = reader.get_all<std::uint64_t>();
-  box.extent = reader.get_all<std::uint64_t>();
-  return box;
-}
-
 Bytes to_wire(const Stored& stored) {
   WireWriter writer;
   writer.put_text(stored.path.string());
@@ -62,7 +50,7 @@ Bytes to_wire(const Stored& stored) {
     plan::put_tensor(writer, stored.tensors[t]);
     writer.put(stored.pieces[t].size());
     for (const StoredPiece& piece : stored.pieces[t]) {
-      put_box(writer, piece.box);
+      plan::put_box(writer, piece.box);
       writer.put(piece.place);
     }
   }
@@ -88,7 +76,7 @@ Stored from_wire(const Bytes& bytes) {
     stored.tensors.push_back(plan::get_tensor(reader));
     auto& pieces = stored.pieces.emplace_back();
     for (auto n = reader.get<std::size_t>(); n > 0; --n) {
-      Box box = get_box(reader);
+      Box box = plan::get_box(reader);
       pieces.push_back({std::move(box), reader.get<std::uint64_t>()});
     }
   }

@@ -86,6 +86,18 @@ std::vector<Claim> describe(const State& state) {
   return claims;
 }
 
+void put_box(WireWriter& writer, const Box& box) {
+  writer.put_all(std::span<const std::uint64_t>(box.offset));
+  writer.put_all(std::span<const std::uint64_t>(box.extent));
+}
+
+Box get_box(WireReader& reader) {
+  Box box;
+  box.offset = reader.get_all<std::uint64_t>();
+  box.extent = reader.get_all<std::uint64_t>();
+  return box;
+}
+
 void put_tensor(WireWriter& writer, const TensorInfo& tensor) {
   writer.put_text(tensor.name).put(tensor.dtype).put_all(std::span<const std::uint64_t>(tensor.shape));
 }
@@ -100,15 +112,13 @@ TensorInfo get_tensor(WireReader& reader) {
 
 void put_claim(WireWriter& writer, const Claim& claim) {
   put_tensor(writer, claim.tensor);
-  writer.put_all(std::span<const std::uint64_t>(claim.box.offset))
-      .put_all(std::span<const std::uint64_t>(claim.box.extent));
+  put_box(writer, claim.box);
 }
 
 Claim get_claim(WireReader& reader) {
   Claim claim;
   claim.tensor = get_tensor(reader);
-  claim.box.offset = reader.get_all<std::uint64_t>();
-  claim.box.extent = reader.get_all<std::uint64_t>();
+  claim.box = get_box(reader);
   return claim;
 }
 

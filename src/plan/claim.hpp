@@ -30,6 +30,9 @@ std::vector<Claim> describe(const State& state);
 void put_claim(WireWriter& writer, const Claim& claim);
 Claim get_claim(WireReader& reader);
 
+void put_box(WireWriter& writer, const Box& box);
+Box get_box(WireReader& reader);
+
 void put_tensor(WireWriter& writer, const TensorInfo& tensor);
 TensorInfo get_tensor(WireReader& reader);
 

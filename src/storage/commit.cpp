@@ -19,8 +19,7 @@
 //                      ▼ any failure       ▼ (8) failed
 //                    gone                renamed back, or "unknown"
 //
-// Invariants, each with a test that names it in mpi_tests/storage/commit_test.cpp or
-// mpi_tests/coord/save_test.cpp
+// Invariants, each with tests that name it in mpi_tests/storage/commit_test.cpp
 //
 // I1. What bears a final name is complete and durable.
 // I2. At every moment a name that had a complete checkpoint has one: under the name itself or under
