@@ -75,38 +75,45 @@ std::vector<TensorInfo> share_tensors(const Comm& comm, const SavePlan& plan) {
 std::optional<Error> write_by_reference(const Comm& comm, const SavePlan& plan, const State& state,
                                         const std::filesystem::path& path, Staging& staging) {
   const std::vector<TensorInfo> tensors = share_tensors(comm, plan);
-  const std::vector<std::string> paths = storage::dataset_paths(tensors);
-  std::unordered_map<std::string_view, std::size_t> place;
-  for (std::size_t t = 0; t < tensors.size(); ++t) place.emplace(tensors[t].name, t);
-
+  std::vector<std::string> paths;
   std::vector<std::vector<Part>> parts(tensors.size());
-  for (const plan::Holding& holding : plan.routes.mine) {
-    if (!writes(holding, plan.routes.block_bytes)) continue;
-    const State::Entry& entry = state.entries()[holding.entry];
-    cut_slice(entry, holding.entry, staging.block_bytes(), parts[place.at(entry.name)]);
-  }
+  run_together(comm, [&] {
+    paths = storage::dataset_paths(tensors);
+    std::unordered_map<std::string_view, std::size_t> place;
+    for (std::size_t t = 0; t < tensors.size(); ++t) place.emplace(tensors[t].name, t);
+    for (const plan::Holding& holding : plan.routes.mine) {
+      if (!writes(holding, plan.routes.block_bytes)) continue;
+      const State::Entry& entry = state.entries()[holding.entry];
+      cut_slice(entry, holding.entry, staging.block_bytes(), parts[place.at(entry.name)]);
+    }
+  });
   std::vector<std::uint64_t> rounds;
   for (const auto& of_tensor : parts) rounds.push_back(of_tensor.size());
   comm.allreduce(std::span<std::uint64_t>(rounds), MPI_MAX);
 
+  // A rank that fails goes on with the calls that the others make too.
   std::optional<Error> error;
+  const auto keep = [&](std::optional<Error> failed) {
+    if (failed && !error) error = std::move(failed);
+  };
   storage::Hdf5Writer writer(path, comm.handle());
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     for (std::size_t round = 0; round < rounds[t]; ++round) {
       if (round >= parts[t].size()) {
-        writer.write(paths[t], tensors[t].dtype, {}, {}, {});
+        keep(attempt([&] { writer.write(paths[t], tensors[t].dtype, {}, {}, {}); }));
         continue;
       }
       const Part& part = parts[t][round];
       const std::span<std::byte> packed = staging.slot(0).first(part.last - part.first);
-      auto failed = attempt([&] {
+      keep(attempt([&] {
         SliceAccess(state.entries()[part.entry]).read(part.first, part.last, packed.data());
-      });
-      if (failed && !error) error = std::move(failed);
-      writer.write(paths[t], tensors[t].dtype, part.offset, part.extent, packed);
+      }));
+      keep(attempt([&] {
+        writer.write(paths[t], tensors[t].dtype, part.offset, part.extent, packed);
+      }));
     }
   }
-  writer.finish();
+  keep(attempt([&] { writer.finish(); }));
   return error;
 }
 

@@ -140,8 +140,7 @@ SaveReport Saver::run_shards(const State& state, const Request& request, Progres
   progress.captured();
 
   progress.enter(Phase::syncing);
-  if (!error && options_.durable) error = attempt([&] { target.file->sync(); });
-  settle(comm_, error);
+  settle(comm_, sync(target, std::move(error)));
 
   progress.enter(Phase::completing);
   run_on_root(comm_, [&] { complete_index(target, request.record); });
