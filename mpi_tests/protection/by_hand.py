@@ -17,6 +17,7 @@ import time
 import zlib
 
 import h5py
+import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "bench"), str(HERE.parent / "codec"), str(HERE.parents[1] / "scripts")]
@@ -59,6 +60,16 @@ def read(bench, path, key=None, to=None, complaint=None):
         check(code == 0, f"the Python reader does not read {path}:\n{text}")
     else:
         check(code == 1 and complaint in text, f"expected the Python reader to say \"{complaint}\":\n{text}")
+
+
+def refuses(complaint, call):
+    """A part of the Python reader says `complaint`."""
+    told = None
+    try:
+        call()
+    except read_sealed.Refused as refused:
+        told = str(refused)
+    check(told is not None and complaint in told, f"expected \"{complaint}\", not \"{told}\"")
 
 
 def same_bytes(path, other):
@@ -244,6 +255,8 @@ def changed_plain_files(bench, path):
         ("record: the head has an impossible size", with_record(raw, 32, struct.pack("<Q", tail + block))),
         ("record: the block table is not", with_record(raw, 48, b"\1")),
         ("record: the block table has not", with_record(raw, 56, b"\1")),
+        ("record: the tail is not what lies behind",
+         with_record(raw[:-4096] + bytes(16) + raw[-4096:], 16, struct.pack("<Q", len(raw) + 16))),
         ("record: more values than", with_record(raw, 72, struct.pack("<Q", tail - head + 1))),
         ("head: its CRC is wrong", flipped(raw, 0)),
         ("head: its CRC is wrong", flipped(raw, head - 1)),
@@ -286,6 +299,49 @@ def changed_heads(bench, path):
     say(f"  the head of a plain file changed in {count} ways")
 
 
+def hdf5_of_others(bench):
+    """What h5py writes at ease and a checkpoint must not have, each in a file of its own."""
+    def external(file):
+        file.create_dataset("x", (4,), "<f4", external=[("elsewhere", 0, 16)])
+
+    def late(file):
+        h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((4,)))
+
+    def compact(file):
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.COMPACT)
+        h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((4,)), properties)
+
+    def same_name(file):
+        file["a"], file["a%"] = np.zeros(4, "<f4"), np.zeros(4, "<f4")
+
+    cases = [
+        ("'x' is not a hard link", lambda file: file.update({"x": h5py.SoftLink("/y")})),
+        ("'x' is not a hard link", lambda file: file.update({"x": h5py.ExternalLink("f", "y")})),
+        ("was met before", lambda file: file.update({"g/h": file.create_group("g")})),
+        ("groups are nested too deep", lambda file: file.create_group("g/" * 1025)),
+        ("neither group nor dataset", lambda file: file.update({"x": np.dtype("<f4")})),
+        ("two tensors are called b'a'", same_name),
+        ("is not contiguous", lambda file: file.create_dataset("x", (4,), "<f4", chunks=(2,))),
+        ("is not contiguous", compact),
+        ("is in an external file", external),
+        ("has no shape", lambda file: file.create_dataset("x", data=h5py.Empty("<f4"))),
+        ("has not the bytes of its shape", late),
+        ("is of no type of ours", lambda file: file.update({"x": np.zeros(4, ">f4")})),
+        ("is of no type of ours", lambda file: file.update({"x": "text"})),
+        ("is no tensor's path", lambda file: file.update({"x%2e": np.zeros(4, "<f4")})),
+        ("is no tensor's path", lambda file: file.update({"%41": np.zeros(4, "<f4")})),
+    ]
+    for number, (complaint, make) in enumerate(cases):
+        path = bench.scratch / f"other-{number}.h5"
+        with h5py.File(path, "w") as file:
+            make(file)
+        image = path.read_bytes()
+        record = {"head_bytes": 0, "tail_offset": len(image)}
+        refuses(complaint, lambda image=image, record=record: read_sealed.tensors_of(image, record))
+    say(f"  {len(cases)} HDF5 files that are no checkpoints")
+
+
 def changed_index(bench, path):
     """An intact image of an index whose tables do not tell of whole tensors. Of plain shards."""
     raw = (path / "index.h5").read_bytes()
@@ -324,7 +380,30 @@ def changed_index(bench, path):
     for complaint, other in cases:
         (copy / "index.h5").write_bytes(other)
         read(bench, copy, complaint=complaint)
-    say(f"  an index changed in {len(cases)} ways")
+
+    shards, whole = [[135200, 0]], [[1, 2], [0, 0]]
+    shapes = [
+        ("a table is missing", {b"tensors/x": whole}),
+        ("b'shards' is no table", {b"shards": [0, 0]}),
+        ("shards is not [n, 2]", {b"shards": [[0, 0, 0]]}),
+        ("b'other' is none of its tables", {b"shards": shards, b"other": [[0]]}),
+        ("b'tensors/x' has not 1 + 2 d columns", {b"shards": shards, b"tensors/x": whole}),
+        ("the boxes of b'x' do not cover it", {b"shards": shards, b"tensors/x": [[0, 3, 0]]}),
+    ]
+    for complaint, tables in shapes:
+        refuses(complaint, lambda tables=tables: read_sealed.index_of(*index_with(tables)))
+    say(f"  an index changed in {len(cases) + len(shapes)} ways")
+
+
+def index_with(tables):
+    """An image and what is found in it, as if it were an index of these tables."""
+    image, tensors = b"", {}
+    for name, values in sorted(tables.items()):
+        table = np.array(values, "<u8")
+        tensors[name] = ("uint64", table.shape, len(image), table.nbytes)
+        image += table.tobytes()
+    tensors[b"checksum"] = ("uint64", (1, 1), len(image), 8)
+    return image + struct.pack("<Q", zlib.crc32(image)), tensors
 
 
 def changed_sealed_files(bench, image, mode, size):
@@ -378,6 +457,10 @@ def changed_sealed_files(bench, image, mode, size):
         ("record: saved_at is not what", seal(saved_at=5)),
     ]
     told_apart(bench, cases, key)
+    unnamed = bench.scratch / "sealed.h5"
+    unnamed.write_bytes(raw)
+    read(bench, unnamed, key)
+    read(bench, unnamed, complaint="its key is needed")
     read(bench, good, complaint="its key is needed")
     read(bench, good, key[:-1] + b"!", complaint="header: its MAC is wrong: another key")
     read(bench, good, key + b"?", complaint=f"{size + 1} bytes are no key for {mode}")
@@ -435,7 +518,37 @@ def changed_shards(bench, plain, mode, size):
     say("  sealed shards changed in 8 ways")
 
 
+# ---- the tools themselves ----------------------------------------------------------------------
+
+def standards_hold():
+    """The vectors of the standards, by what the checks above rest on; and our file of them is
+    what its writer makes today."""
+    for vector in make_seal_vectors.HKDF_VECTORS:
+        key, salt, info, output = (bytes.fromhex(vector[name]) for name in ("key", "salt", "info", "output"))
+        check(read_sealed.hkdf_sha256(key, salt, info, len(output)) == output, vector["source"])
+    for vector in make_seal_vectors.CIPHER_VECTORS:
+        key, iv, plain, sealed = (bytes.fromhex(vector[name]) for name in ("key", "iv", "plain", "sealed"))
+        name, mode = vector["cipher"].split("-")
+        if mode == "GCM":
+            opened = openssl_block.enc(name, "ctr", key, sealed, "-d", "-iv", iv.hex() + "00000002")
+            box = read_sealed.AESGCM(key).encrypt(iv, plain, bytes.fromhex(vector["aad"]))
+            check(box == sealed + bytes.fromhex(vector["tag"]), vector["source"])
+        else:
+            opened = openssl_block.enc(name, "cbc", key, sealed, "-d", "-nopad", "-iv", iv.hex())
+        check(opened == plain, vector["source"])
+    for vector in make_seal_vectors.CRC_VECTORS:
+        check(zlib.crc32(vector["text"].encode()) == vector["crc"], vector["text"])
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        make_seal_vectors.main()
+    in_tree = (HERE.parent / "codec" / "seal_vectors.json").read_text(encoding="utf-8")
+    check(written.getvalue() == in_tree, "make_seal_vectors.py makes other vectors than those in the tree")
+    say("  RFC 5869, NIST, GB/T 32907, CRCs; seal_vectors.json is what its writer makes")
+
+
 def test(bench):
+    say("vectors")
+    standards_hold()
     say("plain")
     plain = plain_files_are_as_told(bench)
     say("sealed")
@@ -444,6 +557,7 @@ def test(bench):
     say("changed")
     changed_plain_files(bench, plain[True, False])
     changed_heads(bench, plain[False, False])
+    hdf5_of_others(bench)
     changed_index(bench, plain[False, True])
     for mode, size in (("AES-GCM", 32), ("AES-CBC", 24), ("SM4-CBC", 16)):
         changed_sealed_files(bench, plain[False, False].read_bytes(), mode, size)
