@@ -91,6 +91,20 @@ TEST_F(HostileHead, AnUnchangedOneIsRead) {
   EXPECT_EQ(read_head(head_, record_).size(), 3U);
 }
 
+TEST_F(HostileHead, AHeaderContinuedElsewhereIsRead) {
+  const std::uint64_t elsewhere = head_.size() - 64;
+  const std::uint64_t layout = message(a(), kLayout) - kMessageBody;
+  copy(layout, elsewhere, 32);
+  put(layout, std::uint16_t{0x10});
+  put(layout + kMessageBody, elsewhere);
+  put(layout + kMessageBody + 8, std::uint64_t{32});
+  put(a() + 2, static_cast<std::uint16_t>((at(a()) >> 16U) + 1));
+  const auto tensors = read_head(head_, record_);
+  EXPECT_TRUE(std::ranges::any_of(tensors, [&](const PlacedTensor& tensor) {
+    return tensor.name == "a" && tensor.offset == layout_.offsets[0];
+  }));
+}
+
 // The superblock.
 
 struct WrongByte {
