@@ -26,7 +26,7 @@ struct HeadLink {
 };
 
 /// How messages call the root group.
-inline const std::string kRootPath = "/";
+inline const std::string kRootPath = "/";  // NOLINT(readability-identifier-naming)
 
 /// The links of a group, in bytewise order of their names, each name once. `prefix` is what their
 /// paths begin with: empty, or it ends with '/'.

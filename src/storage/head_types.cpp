@@ -142,11 +142,11 @@ std::array<Message, kDTypeCount> describe_all() {
 }  // namespace
 
 std::optional<DType> dtype_of_message(std::span<const std::byte> message) {
-  static const auto kAll = describe_all();
+  static const auto all = describe_all();
   const auto found = std::ranges::find_if(
-      kAll, [&](const Message& known) { return std::ranges::equal(message, known); });
-  if (found == kAll.end()) return std::nullopt;
-  return static_cast<DType>(found - kAll.begin());
+      all, [&](const Message& known) { return std::ranges::equal(message, known); });
+  if (found == all.end()) return std::nullopt;
+  return static_cast<DType>(found - all.begin());
 }
 
 }  // namespace cairn::storage

@@ -48,24 +48,21 @@ std::uint32_t checksum_of(std::span<const IndexTable> tables) {
   return crc;
 }
 
-bool lies_in(const Box& box, const Shape& shape) {
-  if (is_empty(box)) return false;
+bool is_possible(const ShardPiece& piece, const Shape& shape, std::uint64_t shards) {
+  const Box& box = piece.box;
+  if (piece.shard >= shards || is_empty(box)) return false;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (box.offset[d] > shape[d] || box.extent[d] > shape[d] - box.offset[d]) return false;
   }
   return true;
 }
 
-/// What is wrong with the boxes of a tensor; nothing where they cover it exactly once.
-std::optional<std::string> find_fault(const ShardedTensor& tensor, std::uint64_t shards) {
+/// What is wrong with the boxes of a tensor, which lie in it; nothing where they cover it exactly
+/// once.
+std::optional<std::string> find_fault(const ShardedTensor& tensor) {
   std::vector<Box> boxes;
   boxes.reserve(tensor.pieces.size());
-  for (const ShardPiece& piece : tensor.pieces) {
-    if (piece.shard >= shards || !lies_in(piece.box, tensor.shape)) {
-      return "has a box that leaves its shape or the shards";
-    }
-    boxes.push_back(piece.box);
-  }
+  for (const ShardPiece& piece : tensor.pieces) boxes.push_back(piece.box);
   switch (plan::prove_cover(tensor.shape, boxes)) {
     case plan::CoverProof::exact:
       return std::nullopt;
@@ -142,8 +139,11 @@ ShardedTensor tensor_of(const IndexTable& table, std::uint64_t shards) {
     const auto extent = cells.subspan(1 + rank, rank);
     tensor.pieces.push_back(
         {cells[0], {{offset.begin(), offset.end()}, {extent.begin(), extent.end()}}});
+    if (!is_possible(tensor.pieces.back(), tensor.shape, shards)) {
+      refuse_object(table.info.name, "has a box that leaves its shape or the shards");
+    }
   }
-  if (const auto fault = find_fault(tensor, shards)) refuse_object(table.info.name, *fault);
+  if (const auto fault = find_fault(tensor)) refuse_object(table.info.name, *fault);
   return tensor;
 }
 
@@ -154,7 +154,7 @@ std::vector<IndexTable> tables_of(const ShardIndex& index) {
   tables.push_back({{std::string(kShards), DType::uint64, {index.shards.size(), kShardColumns}},
                     values_of(index.shards)});
   for (const ShardedTensor& tensor : index.tensors) {
-    if (const auto fault = find_fault(tensor, index.shards.size())) {
+    if (const auto fault = find_fault(tensor)) {
       throw Error(ErrorCode::layout, "the tensor '" + tensor.name + "' " + *fault);
     }
     tables.push_back({{std::string(kTensors) + tensor.name,
