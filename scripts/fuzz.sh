@@ -32,8 +32,9 @@ fi
 
 has_fuzzer() {
   command -v clang++ >/dev/null || return 1
-  local probe='extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
-  clang++ -x c++ -fsanitize=fuzzer,address,undefined -o /dev/null - <<<"$probe" 2>/dev/null
+  clang++ -x c++ -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null <<'EOF'
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }
+EOF
 }
 if ! has_fuzzer; then
   echo "SKIPPED: no fuzzer ran. This needs clang++ with libFuzzer and its sanitizers;" >&2
@@ -42,7 +43,6 @@ if ! has_fuzzer; then
 fi
 
 if [[ -z ${CAIRN_FUZZ_SEEDS:-} ]]; then
-  # shellcheck source=scripts/prepare.sh
   source "$root/scripts/prepare.sh"
   build_cairn fuzz_seeds
   CAIRN_FUZZ_SEEDS=$CAIRN_BUILD/fuzz_seeds
@@ -61,7 +61,8 @@ mkdir -p "$build"
 # What hostile bytes may cost: 10 seconds, 256 MiB at once, 1 GiB in all.
 run_target() {
   local target=$1 known=() status=0
-  mkdir -p "$build/found/$target" "$build/corpus/$target"
+  # A target without seeds of its own begins with nothing.
+  mkdir -p "$build/found/$target" "$build/corpus/$target" "$build/seeds/$target"
   [[ -d $root/mpi_tests/fuzz/corpus/$target ]] && known=("$root/mpi_tests/fuzz/corpus/$target")
   "$build/$target" -seed=1 -max_total_time="$seconds" -timeout=10 -malloc_limit_mb=256 \
     -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$build/found/$target/" \

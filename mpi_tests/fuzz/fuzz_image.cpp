@@ -15,7 +15,7 @@ using namespace cairn::storage;
 namespace {
 
 constexpr std::size_t kPageBytes = 985;  // what is used of it
-constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 20;
+constexpr std::uint64_t kLargestFile = std::uint64_t{256} << 10;
 constexpr std::size_t kTailCrcAt = 84;  // docs/format.md has these places
 
 std::uint64_t at(const RecordBytes& page, std::size_t place) {

@@ -14,9 +14,9 @@ enum class CoverProof : std::uint8_t {
 };
 
 /// Steps that `prove_cover` takes by itself: enough for boxes cut irregularly, each for itself, in
-/// eight dimensions. Grids, and boxes cut in rows or columns, take a few steps per box.
+/// six dimensions. Grids, and boxes cut in rows or columns, take a few steps per box.
 inline std::uint64_t cover_steps(std::size_t boxes) {
-  return (std::uint64_t{1} << 20U) + boxes * std::uint64_t{256};
+  return (std::uint64_t{1} << 20U) + boxes * std::uint64_t{64};
 }
 
 /// Whether the boxes, all of which lie in `shape`, cover it exactly once. Unlike `find_defect` it

@@ -18,10 +18,10 @@
 #include "storage/hdf5.hpp"
 #include "storage/hdf5_types.hpp"
 #include "storage/hdf5_walk.hpp"
-#include "storage/stored_object.hpp"
 #include "storage/image_format.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/record_fields.hpp"
+#include "storage/stored_object.hpp"
 
 namespace cairn::storage {
 namespace {

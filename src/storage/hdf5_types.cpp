@@ -18,7 +18,8 @@ H5Datatype make_float(const FloatFields& f) {
   // Fields before size: they must fit at every moment.
   checked(H5Tset_fields(type.get(), sign, f.mantissa_bits, f.exponent_bits, 0, f.mantissa_bits),
           "set the fields of a float type");
-  checked(H5Tset_precision(type.get(), std::size_t{f.bytes} * 8), "set the precision of a float type");
+  checked(H5Tset_precision(type.get(), std::size_t{f.bytes} * 8),
+          "set the precision of a float type");
   checked(H5Tset_size(type.get(), f.bytes), "set the size of a float type");
   checked(H5Tset_ebias(type.get(), f.bias), "set the bias of a float type");
   return type;

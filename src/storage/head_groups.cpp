@@ -71,7 +71,7 @@ void LinkReader::open_heap(std::uint64_t address) {
 }
 
 /// Nodes of a level come in order, and children stand one level lower: so the stack is no deeper
-/// than the levels are wide, and links come in order. Keys are for those who search.
+/// than the levels are wide, and links come in order. Keys and neighbours are for those who search.
 void LinkReader::read_node(const Node& node) {
   HeadPiece fixed = head_.take(node.address, kNodeBytes, "a B-tree node", path_);
   fixed.expect_signature("TREE");
