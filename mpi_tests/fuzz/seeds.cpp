@@ -7,6 +7,7 @@
 
 #include "storage/head_reader.hpp"
 #include "storage/image.hpp"
+#include "storage/image_format.hpp"
 #include "storage/sample_image.hpp"
 #include "storage/shard_tables.hpp"
 
@@ -56,12 +57,39 @@ void write_image_seeds(const std::filesystem::path& root, const std::string& nam
   Seed head;
   head.number(layout.head_bytes).number(layout.tail_offset).number(layout.table_entries);
   head.number(layout.image_bytes).bytes(used(layout.head)).write(root / "fuzz_head", name);
-  constexpr std::size_t kPageBytes = 985;
-  Seed image;
-  image.number(std::uint8_t{3}).bytes(record.first(kPageBytes)).bytes(used(layout.head));
-  image.write(root / "fuzz_image", name);
+  constexpr std::size_t kPageBytes = 989;
+  for (const int flags : {3, 7}) {
+    Seed image;
+    image.number(static_cast<std::uint8_t>(flags)).bytes(record.first(kPageBytes)).bytes(used(layout.head));
+    image.write(root / "fuzz_image", name + std::to_string(flags));
+  }
   Seed page;
   page.number(std::uint8_t{3}).bytes(record).write(root / "fuzz_record", name);
+}
+
+/// The end of an image that could be a sealed one's, under each mode and set of flags.
+void write_sealed_seeds(const std::filesystem::path& root) {
+  const ImageLayout layout = lay_out({}, 65'536);
+  const std::vector<std::byte> tail = make_tail(layout, sample_record());
+  for (std::uint8_t mode = 0; mode < 3; ++mode) {
+    for (const int flags : {0, 6, 7, 15}) {
+      Seed seed;
+      seed.number(static_cast<std::uint8_t>(flags)).number(mode);
+      seed.number(static_cast<std::uint32_t>(layout.image_bytes - kSmallestImage));
+      seed.number(std::int8_t{-1}).bytes(tail);
+      seed.write(root / "fuzz_tag_table", std::to_string(mode) + "-" + std::to_string(flags));
+    }
+    SealedHeader header;
+    header.mode = static_cast<EncMode>(mode + 1);
+    header.image_bytes = layout.image_bytes;
+    header.block_bytes = layout.block_bytes;
+    header.identity = sample_record();
+    const Key key(std::vector<std::byte>(16, std::byte{7}));
+    Seed page;
+    page.number(std::uint8_t{3});
+    page.bytes(encode_header(header, codec::Seal(key, header.mode, header.file_id)));
+    page.write(root / "fuzz_sealed_header", std::to_string(mode));
+  }
 }
 
 void write_index_seed(const std::filesystem::path& root, const std::string& name,
@@ -109,6 +137,7 @@ void write_all(const std::filesystem::path& root) {
   std::vector<TensorInfo> many;  // a tree of two levels
   for (int i = 0; i < 150; ++i) many.push_back({std::to_string(i), DType::int8, {2}});
   write_image_seeds(root, "many", many);
+  write_sealed_seeds(root);
   write_index_seeds(root);
   write_name_seeds(root);
 }
