@@ -58,8 +58,8 @@ struct ImageIndex {
 /// there; `mismatch` for a format version or feature that this reader does not know.
 Record read_record(const ImageFile& file);
 
-/// Reads and checks record, head and tail before HDF5 parses a byte, then every tensor's place:
-/// contiguous, inside the body, overlapping no other, of a known type, reached by hard links alone.
+/// Reads and checks record, head and tail, then every tensor's place: contiguous, inside the body,
+/// overlapping no other, of a known type, reached by hard links alone. Without the HDF5 library.
 ImageIndex read_index(const ImageFile& file);
 
 }  // namespace cairn::storage
