@@ -190,8 +190,8 @@ def sealed_files_are_as_told(bench, plain):
             if not shards:
                 bench.check_file(opened, WORKLOAD, STEP)
                 loads(bench, path, "seal", "--key-file", key_file(bench, key))
-                say(f"  {mode}, key of {size}: opened as the plain file; openssl has the same; {texts} texts not seen",
-                    started)
+                say(f"  {mode}, key of {size}: opened as the plain file; openssl has the same; "
+                    f"{texts} texts not seen", started)
     check(len(ids) == len(SEALS) * (1 + len(plain_files)), "two files have the same file_id")
 
 
@@ -479,10 +479,10 @@ def changed_sealed_files(bench, image, mode, size):
         *[("tags: the table MAC is wrong", with_table_crc(flipped(raw, at)))
           for at in (tags, tags + count * t - 1, tags + count * t, len(raw) - 5)],
         ("tags: the table MAC is wrong", with_table_crc(put(raw, tags, other[tags:]))),
-        ("record: step is not what the header tells", seal(step=STEP + 1)),
-        ("record: series is not what the header tells", seal(series=b"other")),
-        ("record: kind is not what the header tells", seal(kind=1)),
-        ("record: saved_at is not what", seal(saved_at=5)),
+        *[(f"record: {member} is not what the header tells", seal(**{member: other_value}))
+          for member, other_value in (("kind", 1), ("block_bytes", 2 * block), ("run_id", bytes(16)), ("step", 8),
+                                      ("epoch", 5), ("step_in_epoch", 5), ("steps_per_epoch", 5), ("sequence", 5),
+                                      ("saved_at", 5), ("series", b"other"))],
     ]
     told_apart(bench, cases, key)
     unnamed = bench.scratch / "sealed.h5"
