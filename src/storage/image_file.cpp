@@ -169,8 +169,10 @@ bool is_sealed(const PosixFile& file) {
   return begins_sealed(first);
 }
 
-void check_same_identity(const ImageFile& file, const Identity& record) {
-  if (file.sealed() == nullptr || file.sealed()->header.identity == record) return;
+void check_same_identity(const ImageFile& file, const Record& record) {
+  if (file.sealed() == nullptr) return;
+  const SealedHeader& header = file.sealed()->header;
+  if (header.identity == record.identity() && header.block_bytes == record.block_bytes) return;
   throw Error(ErrorCode::damaged,
               file.path().string() + ": its header and the record inside tell two checkpoints");
 }

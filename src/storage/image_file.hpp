@@ -58,8 +58,9 @@ SealedHeader read_sealed_header(const PosixFile& file);
 /// Whether the file begins as a sealed one does.
 bool is_sealed(const PosixFile& file);
 
-/// Throws `damaged` where the header of a sealed file tells another checkpoint than its record.
-void check_same_identity(const ImageFile& file, const Identity& record);
+/// Throws `damaged` where the header of a sealed file tells another checkpoint, or another size of
+/// its blocks, than its record.
+void check_same_identity(const ImageFile& file, const Record& record);
 
 /// The place of a block in a sealed file, in words for messages.
 std::string where_in_sealed(const SealedHeader& header, std::uint64_t block);

@@ -44,9 +44,18 @@ std::vector<IndexTable> read_tables(const ImageFile& file, const ImageIndex& ima
   return tables;
 }
 
-bool same_checkpoint(const Record& a, const Record& b) {
-  return a.run_id == b.run_id && a.series == b.series && a.sequence == b.sequence &&
-         a.step == b.step && a.epoch == b.epoch && a.saved_at == b.saved_at;
+void check_same_checkpoint(const Record& found, const Record& expected, const fs::path& path) {
+  if (found.identity() != expected.identity()) {
+    refuse(path, "the shard belongs to another checkpoint: step " + std::to_string(found.step) +
+                     ", sequence " + std::to_string(found.sequence) + ", expected step " +
+                     std::to_string(expected.step) + ", sequence " +
+                     std::to_string(expected.sequence) +
+                     (found.run_id == expected.run_id ? "" : ", of another run"));
+  }
+  if (found.has_crc() != expected.has_crc()) {
+    refuse(path, std::string("the shard has ") + (found.has_crc() ? "" : "no ") +
+                     "CRCs of its blocks, unlike the index");
+  }
 }
 
 /// The datasets that the index expects in a shard, as they are sorted there.
@@ -174,16 +183,14 @@ ReadShard read_shard(const fs::path& directory, std::uint64_t shard, const ReadI
   const std::uint64_t shards = expected.index.shards.size();
   const fs::path path = directory / shard_file_name(shard, shards, expected.sealed);
   ReadShard read = open_shard(path, shard, expected.index, unlock);
-  const ShardFile& known = expected.index.shards[shard];
   const Record& record = read.image.record;
-  const bool same_bytes =
-      record.image_bytes == known.image_bytes && record.head_crc == known.head_crc;
-  if (!same_checkpoint(record, expected.record) || !same_bytes ||
-      record.has_crc() != expected.record.has_crc()) {
-    refuse(path, "the shard belongs to another checkpoint: step " + std::to_string(record.step) +
-                     ", sequence " + std::to_string(record.sequence) + ", expected step " +
-                     std::to_string(expected.record.step) + ", sequence " +
-                     std::to_string(expected.record.sequence));
+  check_same_checkpoint(record, expected.record, path);
+  const ShardFile& known = expected.index.shards[shard];
+  if (record.image_bytes != known.image_bytes || record.head_crc != known.head_crc) {
+    refuse(path, "the shard is not the one that the index knows: its image has " +
+                     std::to_string(record.image_bytes) + " bytes and the head CRC " +
+                     std::to_string(record.head_crc) + ", expected " +
+                     std::to_string(known.image_bytes) + " and " + std::to_string(known.head_crc));
   }
   check_place(read.file, record, {shard, shards});
   const std::vector<TensorInfo> pieces = expected_pieces(expected.index, shard);
