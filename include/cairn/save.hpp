@@ -121,7 +121,8 @@ struct LoadReport {
   double seconds = 0;             ///< on rank 0
   bool direct_io = false;         ///< the page cache was bypassed
   Verified verified = Verified::structure;  ///< how the blocks were that were read
-  /// What is odd and did no harm, in words: a file that bears another checkpoint's name.
+  /// What is odd, in words: a file that bears another checkpoint's name; after `restore` without
+  /// `strict` had to fall back, that tensors which the older one does not hold may be changed.
   std::vector<std::string> warnings;
   /// The file was HDF5 that Cairn did not write: nothing is known of its step, epoch, sequence,
   /// time and series, and `bytes_read` counts values as HDF5 gave them, decoded.

@@ -267,6 +267,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     std::vector<storage::Found> candidates;
     if (comm_.rank() == 0) candidates = series_->candidates();
     Restored restored;
+    bool tried = false;  // to load one that turned out to be damaged, perhaps after values moved
     for (std::size_t i = 0;; ++i) {
       const std::optional<Candidate> candidate = share_candidate(candidates, i);
       if (!candidate) throw_none_good(restored.skipped);
@@ -275,15 +276,26 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         static_cast<LoadReport&>(restored) =
             coord::load_checkpoint(comm_, candidate->path, state, options);
         accept(restored);
+        if (tried) warn_of_leftovers(restored);
         if (settings().quarantine_damaged) quarantine(restored.skipped);
         return restored;
       } catch (const Error& error) {
         // Refusals are not damage: they must not lead to an older state.
         if (error.code() != ErrorCode::damaged && error.code() != ErrorCode::not_found) throw;
+        tried = tried || !candidate->problem;
         if (comm_.rank() == 0) series_->found_damaged(candidate->path, error);
         skip(restored.skipped, candidate->path, error.what());
       }
     }
+  }
+
+  /// Without `strict`, what the older one does not hold is not overwritten by it.
+  static void warn_of_leftovers(Restored& restored) {
+    const std::size_t left = restored.missing.size() + restored.different.size();
+    if (left == 0) return;
+    restored.warnings.push_back(
+        std::to_string(left) + " tensors were not loaded from " + restored.path.string() +
+        " (missing, different); they may hold values of the damaged ones that were tried before");
   }
 
   struct Candidate {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
 #include "cairn/key.hpp"
@@ -25,15 +27,21 @@ class BlockCheck final : public storage::BlockFilter {
 
  private:
   [[nodiscard]] std::size_t file_of(std::uint64_t position) const;
-  void check_crc(std::span<const std::byte> bytes, std::uint64_t position,
-                 std::span<const std::byte> mark) const;
-  void open(std::span<std::byte> bytes, std::uint64_t position,
-            std::span<const std::byte> mark) const;
+  /// Of the block from `position` of the space on, as a number in its file.
+  [[nodiscard]] std::uint64_t number_of(std::uint64_t position) const;
+  [[nodiscard]] std::span<const std::byte> mark_of(std::uint64_t position) const;
+  void check_crc(std::span<const std::byte> bytes, std::uint64_t position) const;
+  [[nodiscard]] bool open(std::span<std::byte> bytes, std::uint64_t position,
+                          std::uint64_t as) const;
   [[noreturn]] void refuse(std::uint64_t position, const std::string& why) const;
+  /// What stands there instead, for messages.
+  [[nodiscard]] std::string recognise(std::uint64_t position) const;
 
   const Stored& stored_;
   Key key_;
   std::vector<std::unique_ptr<codec::Seal>> seals_;  ///< by file
+  mutable std::mutex recognising_;     ///< who waits for it hears no sooner than who holds it
+  mutable int most_to_recognise_ = 4;  ///< a file may be damaged all over
 };
 
 }  // namespace cairn::coord

@@ -122,6 +122,10 @@ std::vector<Found> list_checkpoints(const fs::path& directory) {
 }
 
 Identity identity_at(const fs::path& path, bool shards) {
+  std::error_code ignored;
+  if (shards && fs::is_regular_file(path, ignored)) {
+    throw Error(ErrorCode::damaged, path.string() + " is a file, not a directory of shards");
+  }
   PosixFile file = PosixFile::open_for_reading(shards ? index_path(path) : path);
   if (is_sealed(file)) return read_sealed_header(file).identity;
   return read_record(ImageFile(std::move(file)));

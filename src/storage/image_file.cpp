@@ -10,12 +10,19 @@
 #include "storage/image.hpp"
 #include "storage/image_format.hpp"
 #include "storage/little_endian.hpp"
+#include "storage/recognise.hpp"
 
 namespace cairn::storage {
 namespace {
 
 [[noreturn]] void refuse(const PosixFile& file, const std::string& why) {
   throw Error(ErrorCode::damaged, file.path().string() + ": " + why);
+}
+
+/// Of the table of tags with its MAC: the last four bytes are that of those before.
+bool has_right_crc(std::span<const std::byte> table) {
+  return codec::crc32(table.first(table.size() - sizeof(std::uint32_t))) ==
+         load_little_endian<std::uint32_t>(table.last(sizeof(std::uint32_t)));
 }
 
 HeaderPage read_page(const PosixFile& file) {
@@ -29,13 +36,25 @@ HeaderPage read_page(const PosixFile& file) {
   return page;
 }
 
+/// Of a file that has another length than it should.
+bool has_table_at_end(const PosixFile& file, const SealedPlaces& places) {
+  const std::uint64_t bytes = places.file_bytes - places.tag_offset;  // the header may lie
+  if (bytes > file.size() || file.size() - bytes < kHeaderBytes) return false;
+  Bytes table(bytes);
+  file.read(table, file.size() - bytes);
+  return has_right_crc(table);
+}
+
 SealedHeader check_page(const PosixFile& file, const HeaderPage& page) {
   SealedHeader header = decode_header(page, file.path().string());
   const std::uint64_t expected = SealedPlaces(header).file_bytes;
   const std::uint64_t found = file.size();
   if (found != expected) {
-    refuse(file, "cut short or extended: it has " + std::to_string(found) +
-                     " bytes, by its header " + std::to_string(expected));
+    const bool whole_table = has_table_at_end(file, SealedPlaces(header));
+    refuse(file,
+           "cut short or extended: it has " + std::to_string(found) + " bytes, by its header " +
+               std::to_string(expected) +
+               (whole_table ? "; its table of tags is whole, so it happened before that" : ""));
   }
   return header;
 }
@@ -68,12 +87,9 @@ Bytes read_tags(const PosixFile& file, const SealedHeader& header, const codec::
   Bytes table(places.file_bytes - places.tag_offset);
   file.read(table, places.tag_offset);
   const std::span<const std::byte> all(table);
-  const auto stored = load_little_endian<std::uint32_t>(all.last(sizeof(std::uint32_t)));
-  const std::uint32_t found = codec::crc32(all.first(all.size() - sizeof(std::uint32_t)));
-  if (found != stored) {
+  if (!has_right_crc(all)) {
     refuse(file, "the table of tags at offset " + std::to_string(places.tag_offset) +
-                     " is damaged: its CRC is " + std::to_string(found) + ", expected " +
-                     std::to_string(stored));
+                     " is damaged: its CRC is wrong");
   }
   const auto mac = all.subspan(places.tags_bytes, codec::kMacBytes);
   if (!codec::same_bytes(seal.table_mac(digest, all.first(places.tags_bytes)), mac)) {
@@ -146,16 +162,28 @@ void ImageFile::read(std::span<std::byte> bytes, std::uint64_t position) const {
 std::span<const std::byte> ImageFile::block(std::uint64_t number) const {
   if (block_number_ == number) return block_;
   block_number_.reset();
-  const SealedHeader& header = sealed_->header;
-  block_.resize(sealed_block_bytes(header, number));
-  file_.read(block_, SealedPlaces::offset_of(number * header.block_bytes));
-  const std::size_t tag = codec::tag_bytes(header.mode);
-  const auto expected = std::span<const std::byte>(sealed_->tags).subspan(number * tag, tag);
-  if (!seal_->open(number, sealed_->digest, block_, expected)) {
-    refuse(file_, where_in_sealed(header, number));
+  if (!open_as(number, number)) {
+    refuse(file_, where_in_sealed(sealed_->header, number) + recognise(number));
   }
   block_number_ = number;
   return block_;
+}
+
+bool ImageFile::open_as(std::uint64_t place, std::uint64_t number) const {
+  const SealedHeader& header = sealed_->header;
+  block_.resize(sealed_block_bytes(header, place));
+  file_.read(block_, SealedPlaces::offset_of(place * header.block_bytes));
+  const std::size_t tag = codec::tag_bytes(header.mode);
+  const auto expected = std::span<const std::byte>(sealed_->tags).subspan(number * tag, tag);
+  return seal_->open(number, sealed_->digest, block_, expected);
+}
+
+std::string ImageFile::recognise(std::uint64_t number) const {
+  const SealedHeader& header = sealed_->header;
+  const std::uint64_t whole_blocks = header.image_bytes / header.block_bytes;
+  if (number >= whole_blocks) return {};
+  return recognise_block(number, {0, whole_blocks, header.block_bytes},
+                         [this](auto place, auto as) { return open_as(place, as); });
 }
 
 SealedHeader read_sealed_header(const PosixFile& file) {

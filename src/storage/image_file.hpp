@@ -43,6 +43,10 @@ class ImageFile {
   static ImageFile open_sealed(PosixFile file, const Unlock& unlock);
   /// The bytes of a block, as long as it is needed.
   std::span<const std::byte> block(std::uint64_t number) const;
+  /// Whether what stands in the place of one block verifies as block `number`; it is in `block_`
+  /// then.
+  [[nodiscard]] bool open_as(std::uint64_t place, std::uint64_t number) const;
+  [[nodiscard]] std::string recognise(std::uint64_t number) const;
 
   PosixFile file_;
   std::uint64_t image_bytes_ = 0;

@@ -19,8 +19,13 @@ void check_length(std::uint64_t file_bytes, const std::string& where) {
 
 void check_image_bytes(const Record& record, std::uint64_t file_bytes, const std::string& where) {
   if (record.image_bytes == file_bytes) return;
-  refuse(where, "cut short or extended: it has " + std::to_string(file_bytes) +
-                    " bytes, its record says " + std::to_string(record.image_bytes));
+  const bool shorter = file_bytes < record.image_bytes;
+  const std::uint64_t bytes =
+      shorter ? record.image_bytes - file_bytes : file_bytes - record.image_bytes;
+  refuse(where, "cut short or extended before its end: " + std::to_string(bytes) + " bytes " +
+                    (shorter ? "are missing" : "are too many") + " before its record; it has " +
+                    std::to_string(file_bytes) + " bytes, its record says " +
+                    std::to_string(record.image_bytes));
 }
 
 /// A number that the record gives, and what must hold for it.

@@ -69,7 +69,14 @@ PosixFile PosixFile::open_for_writing(const std::filesystem::path& path) {
   return {path, O_RDWR, "open for writing"};
 }
 PosixFile PosixFile::open_for_reading(const std::filesystem::path& path) {
-  return {path, O_RDONLY, "open"};
+  // Without O_NONBLOCK the open of a named pipe waits for a writer, for ever.
+  PosixFile file{path, O_RDONLY | O_NONBLOCK, "open"};
+  struct stat info {};
+  if (::fstat(file.descriptor(), &info) != 0) throw_io_error(errno, "look at", path);
+  if (S_ISREG(info.st_mode)) return file;
+  throw Error(ErrorCode::damaged, path.string() +
+                                      " is not a file: it is a directory, a pipe or a "
+                                      "device");
 }
 
 bool PosixFile::set_direct(bool direct) {

@@ -31,6 +31,7 @@ class PosixFile {
   /// Makes it or, where it exists, opens it for reading and writing.
   static PosixFile open_or_create(const std::filesystem::path& path);
   static PosixFile open_for_writing(const std::filesystem::path& path);
+  /// Never waits. What is no regular file is `damaged`.
   static PosixFile open_for_reading(const std::filesystem::path& path);
 
   /// Asks for O_DIRECT; false where the file system does not take it.

@@ -30,6 +30,23 @@ constexpr std::uint64_t kIndexBlock = std::uint64_t{64} << 10;
   throw Error(ErrorCode::damaged, path.string() + ": " + why);
 }
 
+/// The blocks of an index that was saved with CRCs; what is sealed is verified as it is read.
+void check_blocks(const ImageFile& file, const ImageIndex& image) {
+  if (!image.record.has_crc()) return;
+  const std::uint64_t block_bytes = image.record.block_bytes;
+  Bytes block(block_bytes);
+  for (std::uint64_t at = image.record.head_bytes; at < image.record.tail_offset;
+       at += block_bytes) {
+    file.read(block, at);
+    const std::uint32_t found = codec::crc32(block);
+    const std::uint32_t expected = image.crcs[at / block_bytes];
+    if (found == expected) continue;
+    refuse(file.path(), "block " + std::to_string(at / block_bytes) + " at offset " +
+                            std::to_string(at) + " has the CRC " + std::to_string(found) +
+                            ", expected " + std::to_string(expected));
+  }
+}
+
 std::vector<IndexTable> read_tables(const ImageFile& file, const ImageIndex& image) {
   std::vector<IndexTable> tables;
   for (const PlacedTensor& stored : image.tensors) {
@@ -89,8 +106,16 @@ ReadShard open_shard(const fs::path& path, std::uint64_t shard, const ShardIndex
     ImageIndex image = read_index(file);
     return {std::move(file), std::move(image)};
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::not_found) throw;
-    refuse(path, "the shard is missing; it holds parts of " + tensors_in(index, shard));
+    if (error.code() == ErrorCode::not_found) {
+      refuse(path, "the shard is missing; it holds parts of " + tensors_in(index, shard));
+    }
+    // The index was opened with the same key and is of a format that is known: a shard that needs
+    // another is not the index's.
+    if (error.code() == ErrorCode::wrong_key || error.code() == ErrorCode::mismatch) {
+      refuse(path, "the shard is protected in another way than the index, or with another key: " +
+                       std::string(error.what()));
+    }
+    throw;
   }
 }
 
@@ -118,9 +143,18 @@ std::string shard_file_name(std::uint64_t shard, std::uint64_t shards, bool seal
 }
 
 fs::path index_path(const fs::path& directory) {
-  std::error_code ignored;
+  // Only what surely is not there is missing: not what may not be looked at.
+  const auto is_missing = [](const fs::path& path) {
+    std::error_code ignored;
+    return fs::status(path, ignored).type() == fs::file_type::not_found;
+  };
+  const fs::path plain = directory / index_file_name(false);
   fs::path sealed = directory / index_file_name(true);
-  return fs::exists(sealed, ignored) ? sealed : directory / index_file_name(false);
+  if (!is_missing(sealed)) return sealed;
+  if (!is_missing(plain)) return plain;
+  throw Error(ErrorCode::not_found,
+              directory.string() + ": the index of its shards is missing: " + "there is neither " +
+                  index_file_name(false) + " nor " + index_file_name(true));
 }
 
 std::string piece_name(std::string_view tensor, const Box& box) {
@@ -167,6 +201,7 @@ ReadIndex read_shard_index(const fs::path& directory, const Unlock& unlock) {
     refuse(file.path(), "it has " + std::to_string(file.size()) + " bytes, more than an index has");
   }
   const ImageIndex image = read_index(file);
+  check_blocks(file, image);
   const std::vector<IndexTable> tables = read_tables(file, image);
   ReadIndex read{image.record, {}, file.sealed() != nullptr};
   try {

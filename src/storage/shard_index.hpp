@@ -19,7 +19,7 @@ std::string index_file_name(bool sealed);
 /// "shard-<r>of<n>.h5", sealed with ".enc" behind.
 std::string shard_file_name(std::uint64_t shard, std::uint64_t shards, bool sealed);
 
-/// The path of the index in `directory`: the sealed one where there is one.
+/// The path of the index in `directory`: the sealed one where there is one. Throws `not_found`.
 std::filesystem::path index_path(const std::filesystem::path& directory);
 
 /// The dataset of a box of a tensor in its shard: "weight[0:512,0:1024]"; of a scalar "step[]".
