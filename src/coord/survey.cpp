@@ -68,10 +68,17 @@ SurveyedFile file_of(const fs::path& path, const storage::Record& record) {
   return {path, record.block_bytes, record.tail_offset, 0, {}};
 }
 
+/// What is wrong with a file, without its name in front: a report has that beside it.
+std::string reason_of(const fs::path& path, const Error& error) {
+  const std::string text = error.what();
+  const std::string name = path.string() + ": ";
+  return text.starts_with(name) ? text.substr(name.size()) : text;
+}
+
 /// Of a file whose structure is damaged: its blocks, where at least the record can be relied on.
 Seen look_behind_damage(const fs::path& path, const Error& error) {
   Seen seen;
-  seen.damage.push_back({path, std::nullopt, 0, error.what(), {}});
+  seen.damage.push_back({path, std::nullopt, 0, reason_of(path, error), {}});
   try {
     const auto file = storage::PosixFile::open_for_reading(path);
     seen.file.push_back(file_of(path, storage::read_record(file)));
@@ -156,8 +163,9 @@ std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::p
       const bool missing = error.code() == ErrorCode::not_found && fs::exists(directory);
       if (!missing && error.code() != ErrorCode::damaged) throw;
       if (comm.rank() == 0) {
-        const std::string why = missing ? "the index of the shards is missing" : error.what();
-        survey.damage.push_back({directory / storage::kIndexFile, std::nullopt, 0, why, {}});
+        const fs::path path = directory / storage::kIndexFile;
+        const std::string why = missing ? "the index is missing" : reason_of(path, error);
+        survey.damage.push_back({path, std::nullopt, 0, why, {}});
       }
     }
   });

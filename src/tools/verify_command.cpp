@@ -146,7 +146,7 @@ void print_one(const Outcome& outcome) {
   const VerifyReport& report = outcome.report;
   const std::string path = printable(outcome.path.string());
   if (outcome.error) {
-    std::cout << path << ": not verified\n";
+    std::cout << path << ": NOT VERIFIED\n";
     return;
   }
   std::cout << path << ": " << (report.good() ? "good" : "DAMAGED") << "; "
@@ -179,6 +179,7 @@ int verify_all(const VerifyArguments& arguments, const Ranks& ranks) {
   int code = kExitGood;
   for (const fs::path& path : paths) {
     const Outcome outcome = verify_one(ranks, path, arguments.quiet);
+    if (outcome.error && path == arguments.path) throw *outcome.error;
     code = worse(code, result_of(outcome));
     if (!ranks.is_root()) continue;
     complain(outcome);
