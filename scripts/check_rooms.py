@@ -24,14 +24,15 @@ MAY = {
 TOOLS_MAY = re.compile(r"CLI/.*|nlohmann/.*|mpi\.h|unistd\.h|[a-z_]+")
 
 # The public headers that are plain values; every room may use them. The rest need MPI.
-VALUES = {"config", "dtype", "error", "export", "listener", "options", "slice", "source", "state"}
+VALUES = {"config", "dtype", "error", "export", "key", "listener", "options", "slice", "source", "state"}
 
 # Foreign headers and the rooms that may include them.
 FOREIGN = {
     r"mpi\.h": {"coord", "api", "tools"},
     r"hdf5\.h|H5\w*\.h": {"storage"},
-    r"zlib\.h|openssl/.*": {"codec"},
-    r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|mman|file|types|uio)\.h|linux/.*": {"storage"},
+    r"zlib\.h|libdeflate\.h|isa-l/.*|openssl/.*": {"codec"},
+    r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
+    r"sys/mman\.h": {"codec", "storage"},  # keys lie in pages of their own
 }
 
 # HDF5 takes the communicator for its MPI-IO driver as a value; it is handed on, not used.

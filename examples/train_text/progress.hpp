@@ -45,8 +45,9 @@ class Progress : public cairn::Listener {
       std::printf("restored   %s: step %ju, %ju tensors, %.0f kB in %.1f ms\n",
                   restored->path.filename().c_str(), restored->step, restored->tensors,
                   static_cast<double>(restored->bytes_needed) / 1e3, restored->seconds * 1e3);
-      for (const auto& [path, reason] : restored->skipped) {
-        std::printf("           passed over %s: %s\n", path.filename().c_str(), reason.c_str());
+      for (const cairn::Skipped& one : restored->skipped) {
+        std::printf("           passed over %s: %s\n", one.path.filename().c_str(),
+                    one.reason.c_str());
       }
     } else {
       std::printf("restored   nothing: no checkpoint in %s\n", options_.directory.c_str());

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cairn/export.hpp"
+#include "cairn/key.hpp"
 #include "cairn/listener.hpp"
 #include "cairn/options.hpp"
 
@@ -64,6 +65,16 @@ struct CheckpointSettings {
   /// true: slices are put together into full tensors, in one HDF5 file written by all ranks at once.
   /// false: a directory with one shard per rank.
   bool integrated_save = true;
+  /// A key: checkpoints are encrypted, names, shapes and records included. Not with `crc_check`.
+  Key enc_key{};
+  /// With `enc_key` only. The key has 16, 24 or 32 bytes for AES, 16 for SM4.
+  EncMode enc_mode = EncMode::aes_gcm;
+  /// true: CRC-32 of all values at a save; `restore` then refuses checkpoints without. Those that
+  /// have CRCs are checked at every load, whatever this says.
+  bool crc_check = false;
+  /// true: a `restore` that succeeded renames the damaged checkpoints it passed over to
+  /// `<name>.damaged`, which nothing reads or deletes any more. false: they stay where they are.
+  bool quarantine_damaged = false;
   /// Names and epochs need it: epoch = (step - 1) / n + 1. 0: the epoch is always 1.
   std::uint64_t steps_per_epoch = 0;
 
@@ -113,6 +124,12 @@ class CAIRN_API CheckpointConfig {
   }
   /// One file of full tensors, not shards.
   [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
+  /// None where checkpoints are plain.
+  [[nodiscard]] const Key& enc_key() const noexcept { return settings_.enc_key; }
+  /// Of no consequence without a key.
+  [[nodiscard]] EncMode enc_mode() const noexcept { return settings_.enc_mode; }
+  /// Whether saves take CRCs and restores ask for them.
+  [[nodiscard]] bool crc_check() const noexcept { return settings_.crc_check; }
   /// 0 where the epoch is always 1.
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return settings_.steps_per_epoch; }
   /// Local. The four together. (The name is that of MindSpore's method.)

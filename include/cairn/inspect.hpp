@@ -12,7 +12,9 @@
 #include "cairn/dtype.hpp"
 #include "cairn/error.hpp"
 #include "cairn/export.hpp"
+#include "cairn/key.hpp"
 #include "cairn/options.hpp"
+#include "cairn/save.hpp"
 #include "cairn/slice.hpp"
 
 namespace cairn {
@@ -64,6 +66,9 @@ struct Listing {
   std::vector<Leftover> leftovers;  ///< by path
 };
 
+/// Local. What the checkpoint at `path` says of itself, as `list` has it. Throws `not_found`.
+CAIRN_API CheckpointInfo identify(const std::filesystem::path& path);
+
 /// Local. The checkpoints in `directory`, and in those that its catalog names. Their structure is
 /// not looked at, only what they say of themselves. Throws `not_found` where there is no such
 /// directory, `damaged` where the catalog is.
@@ -99,28 +104,28 @@ struct Contents : CheckpointInfo {
   std::string writer;              ///< program and version
   std::string required_features;   ///< words separated by blanks
   std::string optional_features;   ///< words separated by blanks
+  bool has_crc = false;            ///< every block has a CRC
+  std::optional<EncMode> enc_mode;  ///< how it is encrypted
   std::uint64_t block_bytes = 0;   ///< of a block of values
   std::uint64_t value_bytes = 0;   ///< of all tensors
   std::vector<StoredFile> files;   ///< the one; of shards the index, then each shard
   std::vector<StoredTensor> tensors;  ///< in bytewise order of their names
 };
 
-/// Local. Reads and checks the structure of the checkpoint at `path`, no values. Missing and damaged
-/// shards are told in `Contents::files`; anything else is thrown, as by `load`.
-CAIRN_API Contents inspect(const std::filesystem::path& path);
-
-/// What can be said of values that were read.
-enum class Verified : std::uint8_t {
-  structure,  ///< they could be read: there is nothing to check them against
-  crc,        ///< they are those that were saved, but for a forgery
-  sealed,     ///< they are those that somebody with the key saved
+/// What opens an encrypted checkpoint.
+struct InspectOptions {
+  /// As in `LoadOptions`.
+  Key enc_key{};
+  /// As in `LoadOptions`.
+  std::optional<EncMode> enc_mode{};
 };
 
-/// Local. The name as it stands above: "structure".
-CAIRN_API std::string_view to_string(Verified verified) noexcept;
+/// Local. Reads and checks the structure of the checkpoint at `path`, no values. Missing and damaged
+/// shards are told in `Contents::files`; anything else is thrown, as by `load`.
+CAIRN_API Contents inspect(const std::filesystem::path& path, const InspectOptions& options = {});
 
 /// How to verify. The same on every rank, but for `progress`.
-struct VerifyOptions {
+struct VerifyOptions : InspectOptions {
   /// Called on rank 0 now and then, at the end too: bytes that all ranks have checked, of how many.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
   /// As in `WriteOptions`.
@@ -139,7 +144,7 @@ struct Damage {
 /// What `verify` found. The same on every rank.
 struct VerifyReport {
   std::filesystem::path path;                ///< the checkpoint
-  Verified verified = Verified::structure;   ///< how well it could be checked
+  Verified verified = Verified::structure;   ///< how its blocks were
   std::uint64_t files = 0;                   ///< that it consists of
   std::uint64_t blocks = 0;                  ///< that were read
   std::uint64_t bytes = 0;                   ///< that were read

@@ -81,6 +81,7 @@ class CAIRN_API Directory {
 struct Skipped {
   std::filesystem::path path;  ///< which
   std::string reason;          ///< what was wrong with it, in words
+  std::filesystem::path quarantined{};  ///< where it was moved to; empty: it was not
 };
 
 /// What `restore` did. The same on every rank.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cairn/export.hpp"
+#include "cairn/key.hpp"
 #include "cairn/listener.hpp"
 #include "cairn/options.hpp"
 #include "cairn/state.hpp"
@@ -24,6 +25,13 @@ struct SaveOptions : WriteOptions {
   /// true: one HDF5 file of full tensors. false: a directory with a file per rank and an index;
   /// faster where many hosts write to one file slowly. Loaded in any layout all the same.
   bool integrated_save = true;
+  /// true: a CRC-32 of every block, checked by every load of what it reads. A load of a file without
+  /// them finds damage of the structure only. Not with `enc_key`, nor with the writer `hdf5`.
+  bool crc_check = false;
+  /// A key: all of it is encrypted, and `path` should end in `.h5.enc`. Not with the writer `hdf5`.
+  Key enc_key{};
+  /// With `enc_key` only. The key has 16, 24 or 32 bytes for AES, 16 for SM4.
+  EncMode enc_mode = EncMode::aes_gcm;
   /// Noted in the file; of no consequence.
   std::uint64_t step = 0;
   /// Now, if not given. Two saves of one state with the same `saved_at` are equal byte for byte.
@@ -54,6 +62,16 @@ struct SaveReport {
   [[nodiscard]] CAIRN_API double total_seconds() const noexcept;
 };
 
+/// How the blocks that a load read were verified. Structure and records always are.
+enum class Verified : std::uint8_t {
+  structure,  ///< not: plain, saved without `crc_check`, or foreign
+  crc,        ///< by CRC-32
+  seal,       ///< authenticated with the key
+};
+
+/// Local. The name as it stands above.
+CAIRN_API std::string_view to_string(Verified verified) noexcept;
+
 /// What to load of a file, and how strictly. The same on every rank.
 struct LoadOptions {
   /// true: every tensor of the file must be held by some rank, with its shape and dtype, and the
@@ -73,6 +91,13 @@ struct LoadOptions {
   /// With `convert_dtype`, what to do with a value that the state's type cannot hold. false: an
   /// error. true: floats become infinite (NaN in float8_e4m3), integers wrap.
   bool allow_overflow = false;
+  /// true: a file without CRCs is a `mismatch`. CRCs that are there are checked whatever this says.
+  bool crc_check = false;
+  /// What an encrypted file is opened with: `wrong_key` where it does not fit or is missing. A file
+  /// that is not encrypted is a `mismatch` then.
+  Key enc_key{};
+  /// Nothing: the file says how it was encrypted. Another mode than the file's is a `mismatch`.
+  std::optional<EncMode> enc_mode{};
 
   /// As in `WriteOptions`.
   std::size_t staging_bytes = std::size_t{64} << 20;
@@ -95,6 +120,9 @@ struct LoadReport {
   std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held
   double seconds = 0;             ///< on rank 0
   bool direct_io = false;         ///< the page cache was bypassed
+  Verified verified = Verified::structure;  ///< how the blocks were that were read
+  /// What is odd and did no harm, in words: a file that bears another checkpoint's name.
+  std::vector<std::string> warnings;
   /// The file was HDF5 that Cairn did not write: nothing is known of its step, epoch, sequence,
   /// time and series, and `bytes_read` counts values as HDF5 gave them, decoded.
   bool foreign = false;

@@ -123,7 +123,7 @@ TEST_F(ListCheckpointsTest, FindsByNameAloneInTheOrderOfNames) {
   std::vector<std::string> found;
   for (const Found& one : list_checkpoints(at(""))) {
     EXPECT_EQ(policy::format(one.name), one.path.filename());
-    EXPECT_FALSE(one.record || one.problem);
+    EXPECT_FALSE(one.identity || one.problem);
     found.push_back(one.path.filename().string());
   }
   EXPECT_THAT(found, ElementsAre("CKP-1_7.h5", "CKP-1_7.h5.replaced", "CKP-1_8.h5.enc",
@@ -151,8 +151,8 @@ TEST_F(ReadIdentityTest, ACheckpointThatIsWhatItsNameSaysHasARecord) {
     put_checkpoint(name, 12);
     Found found = found_at(at(name));
     read_identity(found);
-    ASSERT_TRUE(found.record) << name;
-    EXPECT_EQ(found.record->sequence, 12U);
+    ASSERT_TRUE(found.identity) << name;
+    EXPECT_EQ(found.identity->sequence, 12U);
     EXPECT_FALSE(found.problem);
   }
 }
@@ -173,7 +173,7 @@ TEST_F(ReadIdentityTest, ARecordThatDoesNotFitTheNameIsDamage) {
     put_image("CKP-3_7.h5", record);
     Found found = found_at(at("CKP-3_7.h5"));
     read_identity(found);
-    EXPECT_FALSE(found.record);
+    EXPECT_FALSE(found.identity);
     ASSERT_TRUE(found.problem);
     EXPECT_EQ(found.problem->code(), ErrorCode::damaged);
     EXPECT_THAT(found.problem->what(), ::testing::HasSubstr(told));
@@ -201,7 +201,7 @@ TEST_F(ReadIdentityTest, WhatIsNoCheckpointHasAProblemAndThrowsNothing) {
   std::vector<ErrorCode> codes;
   for (Found& found : list_checkpoints(at(""))) {
     EXPECT_NO_THROW(read_identity(found));
-    EXPECT_FALSE(found.record);
+    EXPECT_FALSE(found.identity);
     ASSERT_TRUE(found.problem);
     codes.push_back(found.problem->code());
   }

@@ -151,7 +151,7 @@ TEST_F(Hdf5WriterTest, WritingNothingChangesNothing) {
 TEST_F(Hdf5WriterTest, AWriterThatIsDroppedClosesItsFile) {
   { const Hdf5Writer writer(path_, MPI_COMM_WORLD); }
   if (rank_of_this() == 0) {
-    EXPECT_EQ(read_index(PosixFile::open_for_reading(path_)).tensors.size(), tensors_.size());
+    EXPECT_EQ(read_index(ImageFile(PosixFile::open_for_reading(path_))).tensors.size(), tensors_.size());
   }
 }
 

@@ -8,6 +8,7 @@
 namespace cairn::storage {
 namespace {
 
+using cairn::testing::image_in;
 using cairn::testing::CraftedImage;
 using cairn::testing::expect_error;
 using cairn::testing::ScratchDirectory;
@@ -53,8 +54,8 @@ class HostileImage : public ::testing::Test {
   static void refuse(CraftedImage& image, std::uint64_t count,
                      std::initializer_list<const char*> parts) {
     const PosixFile file = image.complete(count, count * kBytes);
-    expect_error(ErrorCode::damaged, parts, [&] { (void)read_index(file); });
-    expect_error(ErrorCode::damaged, {"image.h5: "}, [&] { (void)read_index(file); });
+    expect_error(ErrorCode::damaged, parts, [&] { (void)read_index(image_in(file)); });
+    expect_error(ErrorCode::damaged, {"image.h5: "}, [&] { (void)read_index(image_in(file)); });
   }
 
   ScratchDirectory directory_;
@@ -70,7 +71,7 @@ TEST_F(HostileImage, AGoodOneIsReadThoughCairnDidNotMakeIt) {
     add_group(file, ".cairn");
     add_dataset(file, ".cairn/no tensor");
   });
-  const ImageIndex index = read_index(image.complete(2, 2 * kBytes));
+  const ImageIndex index = read_index(image_in(image.complete(2, 2 * kBytes)));
   ASSERT_EQ(index.tensors.size(), 2U);
   EXPECT_EQ(index.tensors[0].name, "good");
   EXPECT_EQ(index.tensors[1].name, "group/also good");

@@ -13,6 +13,7 @@
 namespace cairn::storage {
 namespace {
 
+using cairn::testing::image_in;
 using cairn::testing::expect_error;
 using cairn::testing::fill_image;
 using cairn::testing::sample_record;
@@ -60,7 +61,7 @@ void expect_sound(const std::vector<TensorInfo>& tensors, const ImageLayout& lay
 void expect_read_back(const std::vector<TensorInfo>& tensors, const ImageLayout& layout) {
   const ScratchFile scratch;  // as large as any image, unlike a file on a disk
   fill_image(scratch.file(), layout, sample_record());
-  const ImageIndex index = read_index(scratch.file());
+  const ImageIndex index = read_index(image_in(scratch.file()));
   ASSERT_EQ(index.tensors.size(), tensors.size());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     EXPECT_EQ(static_cast<const TensorInfo&>(index.tensors[i]), tensors[i]) << tensors[i].name;
@@ -238,7 +239,7 @@ TEST(ImageRecord, WhatWasGivenComesBackWithThePlacesFilledIn) {
   const ScratchDirectory directory;
   const ImageLayout layout = lay_out(tensors_of_every_dtype(), kLargest);
   const PosixFile file = write_image(directory / "image.h5", layout, sample_record());
-  const Record read = read_record(file);
+  const Record read = read_record(image_in(file));
   EXPECT_EQ(read.image_bytes, file.size());
   EXPECT_EQ(read.block_bytes, layout.block_bytes);
   EXPECT_EQ(read.tensor_count, std::uint64_t{3} * kDTypeCount);

@@ -52,6 +52,11 @@ inline void fill_image(const storage::PosixFile& file, const storage::ImageLayou
   file.write(storage::make_tail(layout, record), layout.tail_offset);
 }
 
+/// The plain image in a file that is open already.
+inline storage::ImageFile image_in(const storage::PosixFile& file) {
+  return storage::ImageFile(storage::PosixFile::open_for_reading(file.path()));
+}
+
 inline storage::PosixFile write_image(const std::filesystem::path& path,
                                       const storage::ImageLayout& layout,
                                       const storage::Record& record) {

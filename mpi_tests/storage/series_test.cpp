@@ -71,7 +71,7 @@ class SeriesTest : public cairn::testing::DirectoryTest {
     Names all;
     for (const Found& found : series.candidates()) {
       all.push_back(found.path.filename().string() + " " +
-                    (found.record ? std::to_string(found.record->sequence)
+                    (found.identity ? std::to_string(found.identity->sequence)
                                   : std::string(to_string(found.problem->code()))));
     }
     return all;
@@ -317,9 +317,9 @@ TEST_F(SeriesTest, WhereverTheProcessDiesTheNewestCheckpointIsRestorable) {
       const Series series = open();
       const auto found = series.candidates();
       ASSERT_FALSE(found.empty());
-      ASSERT_TRUE(found.front().record);
+      ASSERT_TRUE(found.front().identity);
       EXPECT_EQ(found.front().path, root() / "CKP-1_7.h5");
-      EXPECT_GE(found.front().record->sequence, 2U);
+      EXPECT_GE(found.front().identity->sequence, 2U);
       EXPECT_THAT(names().size(), ::testing::AnyOf(2, 3)) << "a lock, 7, perhaps 6";
     }
     ASSERT_LT(deaths, 100);

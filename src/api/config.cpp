@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "policy/resolution.hpp"
+#include "storage/protection.hpp"
 
 namespace cairn {
 
@@ -14,6 +15,8 @@ std::string to_string(Count count) {
 
 CheckpointConfig::CheckpointConfig(CheckpointSettings settings) : settings_(std::move(settings)) {
   const CheckpointPolicy resolved = policy::resolve(settings_);
+  storage::check({settings_.crc_check, settings_.enc_key, settings_.enc_mode},
+                 settings_.write.writer);
   settings_.save_checkpoint_steps = resolved.save_checkpoint_steps;
   settings_.save_checkpoint_seconds = resolved.save_checkpoint_seconds;
   settings_.keep_checkpoint_max = resolved.keep_checkpoint_max;

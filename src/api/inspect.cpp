@@ -6,7 +6,6 @@
 
 #include "storage/image.hpp"
 #include "storage/listing.hpp"
-#include "storage/posix_file.hpp"
 #include "storage/shard_index.hpp"
 
 namespace cairn {
@@ -14,16 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void take_identity(const storage::Record& record, CheckpointInfo& info) {
-  info.breakpoint = record.kind == storage::CheckpointKind::breakpoint;
-  info.series = record.series;
-  info.sequence = record.sequence;
-  info.step = record.step;
-  info.epoch = record.epoch;
-  info.step_in_epoch = record.step_in_epoch;
-  info.steps_per_epoch = record.steps_per_epoch;
-  info.saved_at = record.saved_at;
-  info.run_id = record.run_id;
+void take_identity(const storage::Identity& identity, CheckpointInfo& info) {
+  info.breakpoint = identity.kind == storage::CheckpointKind::breakpoint;
+  info.series = identity.series;
+  info.sequence = identity.sequence;
+  info.step = identity.step;
+  info.epoch = identity.epoch;
+  info.step_in_epoch = identity.step_in_epoch;
+  info.steps_per_epoch = identity.steps_per_epoch;
+  info.saved_at = identity.saved_at;
+  info.run_id = identity.run_id;
 }
 
 /// All that a damaged checkpoint still has.
@@ -38,12 +37,12 @@ CheckpointInfo info_of(const storage::Listed& listed) {
   CheckpointInfo info;
   info.path = listed.path;
   info.shards = listed.kind == policy::Kind::shards;
-  info.sealed = listed.kind == policy::Kind::sealed;
+  info.sealed = listed.sealed;
   info.bytes = storage::bytes_on_disk(listed.path);
   info.problem = listed.problem;
   info.misnamed = storage::misnaming(listed);
-  if (listed.record) {
-    take_identity(*listed.record, info);
+  if (listed.identity) {
+    take_identity(*listed.identity, info);
   } else if (listed.name) {
     take_name(*listed.name, info);
   }
@@ -81,6 +80,7 @@ void take_record(const storage::Record& record, Contents& contents) {
   contents.writer = record.writer;
   contents.required_features = record.required_features;
   contents.optional_features = record.optional_features;
+  contents.has_crc = record.has_crc();
   contents.block_bytes = record.block_bytes;
   contents.value_bytes = record.value_bytes;
 }
@@ -90,8 +90,15 @@ StoredTensor tensor_of(const TensorInfo& tensor) {
   return {tensor.name, tensor.dtype, tensor.shape, bytes, {}};
 }
 
-void take_image(const fs::path& path, Contents& contents) {
-  const auto image = storage::read_index(storage::PosixFile::open_for_reading(path));
+void take_mode(const storage::ImageFile& file, Contents& contents) {
+  if (file.sealed() != nullptr) contents.enc_mode = file.sealed()->header.mode;
+}
+
+void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& contents) {
+  const auto file = storage::ImageFile::open(path, unlock);
+  const storage::ImageIndex image = storage::read_index(file);
+  storage::check_same_identity(file, image.record);
+  take_mode(file, contents);
   take_record(image.record, contents);
   contents.files.push_back({path, length_of(path), std::nullopt});
   for (const PlacedTensor& placed : image.tensors) {
@@ -106,29 +113,32 @@ void take_image(const fs::path& path, Contents& contents) {
 /// The places of the datasets of a shard, in bytewise order of their names; none where it cannot be
 /// read, which is noted.
 std::vector<PlacedTensor> take_shard(const fs::path& directory, std::uint64_t shard,
-                                     const storage::ReadIndex& index, Contents& contents) {
+                                     const storage::ReadIndex& index,
+                                     const storage::Unlock& unlock, Contents& contents) {
   const fs::path path =
-      directory / storage::shard_file_name(shard, index.index.shards.size());
+      directory / storage::shard_file_name(shard, index.index.shards.size(), index.sealed);
   contents.files.push_back({path, length_of(path), std::nullopt});
   try {
-    const storage::ImageIndex image = storage::read_shard(directory, shard, index);
-    contents.block_bytes = image.record.block_bytes;
-    return image.tensors;
+    const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
+    take_mode(read.file, contents);
+    contents.block_bytes = read.image.record.block_bytes;
+    return read.image.tensors;
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::wrong_key) throw;
     contents.files.back().problem = error;
     if (!contents.problem) contents.problem = error;
     return {};
   }
 }
 
-void take_shards(const fs::path& directory, Contents& contents) {
-  const storage::ReadIndex read = storage::read_shard_index(directory);
+void take_shards(const fs::path& directory, const storage::Unlock& unlock, Contents& contents) {
+  const storage::ReadIndex read = storage::read_shard_index(directory, unlock);
   take_record(read.record, contents);
-  const fs::path index = directory / storage::kIndexFile;
+  const fs::path index = storage::index_path(directory);
   contents.files.push_back({index, length_of(index), std::nullopt});
   std::vector<std::vector<PlacedTensor>> placed;
   for (std::uint64_t s = 0; s < read.index.shards.size(); ++s) {
-    placed.push_back(take_shard(directory, s, read, contents));
+    placed.push_back(take_shard(directory, s, read, unlock, contents));
   }
   contents.value_bytes = 0;
   for (const storage::ShardedTensor& stored : read.index.tensors) {
@@ -166,15 +176,23 @@ Listing list(const fs::path& directory) {
   return listing;
 }
 
-Contents inspect(const fs::path& path) {
+CheckpointInfo identify(const fs::path& path) {
   const storage::Listed listed = storage::look_at_one(path);
-  if (listed.problem) throw *listed.problem;
+  std::error_code ignored;
+  if (listed.problem && !fs::exists(path, ignored)) throw *listed.problem;
+  return info_of(listed);
+}
+
+Contents inspect(const fs::path& path, const InspectOptions& options) {
+  const storage::Unlock unlock{options.enc_key, options.enc_mode};
+  storage::check(unlock);
   Contents contents;
-  static_cast<CheckpointInfo&>(contents) = info_of(listed);
+  static_cast<CheckpointInfo&>(contents) = identify(path);
+  if (contents.problem) throw *contents.problem;
   if (contents.shards) {
-    take_shards(path, contents);
+    take_shards(path, unlock, contents);
   } else {
-    take_image(path, contents);
+    take_image(path, unlock, contents);
   }
   return contents;
 }

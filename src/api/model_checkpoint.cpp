@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/random.hpp"
+#include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
@@ -35,6 +36,9 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
       .put(settings.save_checkpoint_seconds.value())
       .put(settings.steps_per_epoch)
       .put(settings.integrated_save)
+      .put(settings.crc_check)
+      .put(settings.enc_mode)
+      .put(codec::fingerprint(settings.enc_key))
       .put(settings.write.writer)
       .put(settings.write.block_bytes)
       .put(settings.write.durable);
@@ -53,7 +57,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         directory_(std::move(directory)),
         config_(std::move(config)),
         comm_(comm, settings().write.deadline),
-        saver_(comm, settings().write),
+        saver_(comm, settings().write,
+               {settings().crc_check, settings().enc_key, settings().enc_mode}),
         vote_(comm_) {
     coord::check_same(comm_, digest_of(settings()), "the settings");
     coord::run_on_root(comm_, [&] {
@@ -110,7 +115,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       coord::run_on_root(comm_, [&] { found = open_existing(series); });
       found = coord::all_of<std::int32_t>(comm_, found ? 1 : 0, MPI_MAX) == 1;
       if (!found) return std::nullopt;
-      return restore_newest(state, options);
+      return restore_newest(state, with_protection(options));
     } catch (const Error&) {
       // Without a committed save of this run the series was only looked at.
       if (!has_saved_) series_.reset();
@@ -148,6 +153,16 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   void tell_swept(const std::vector<std::filesystem::path>& paths) const {
     if (settings().listener == nullptr) return;
     for (const auto& path : paths) settings().listener->deleted({.path = path});
+  }
+
+  /// The settings say how checkpoints are protected, where the options do not.
+  [[nodiscard]] LoadOptions with_protection(LoadOptions options) const {
+    if (options.enc_key.empty() && !settings().enc_key.empty()) {
+      options.enc_key = settings().enc_key;
+      options.enc_mode = settings().enc_mode;
+    }
+    options.crc_check = options.crc_check || settings().crc_check;
+    return options;
   }
 
   /// Rank 0. The series of this run is chosen at its first save, unless it restored one.
@@ -201,7 +216,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   }
 
   [[nodiscard]] policy::Kind file_kind() const {
-    return settings().integrated_save ? policy::Kind::file : policy::Kind::shards;
+    if (!settings().integrated_save) return policy::Kind::shards;
+    return settings().enc_key.empty() ? policy::Kind::file : policy::Kind::sealed;
   }
 
   SaveReport save_agreed(std::uint64_t step, const State& state) {
@@ -259,6 +275,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         static_cast<LoadReport&>(restored) =
             coord::load_checkpoint(comm_, candidate->path, state, options);
         accept(restored);
+        if (settings().quarantine_damaged) quarantine(restored.skipped);
         return restored;
       } catch (const Error& error) {
         // Refusals are not damage: they must not lead to an older state.
@@ -307,6 +324,23 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
                        ", but none of them is good:";
     for (const Skipped& one : skipped) text += "\n  " + one.path.string() + ": " + one.reason;
     throw Error(ErrorCode::damaged, text);
+  }
+
+  /// Collective. A rename that fails is told to the listener and harms nobody.
+  void quarantine(std::vector<Skipped>& skipped) {
+    for (Skipped& one : skipped) {
+      WireWriter writer;
+      coord::run_on_root(comm_, [&] {
+        const auto failed = coord::attempt([&] {
+          writer.put_text(series_->quarantine(one.path).string());
+        });
+        if (failed && settings().listener != nullptr) {
+          settings().listener->skipped({.path = one.path}, failed->what());
+        }
+      });
+      const Bytes told = comm_.broadcast(writer.take());
+      if (!told.empty()) one.quarantined = WireReader(told).get_text();
+    }
   }
 
   void accept(const Restored& restored) {

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/foreign_loader.hpp"
 #include "coord/loader.hpp"
@@ -9,6 +10,7 @@
 #include "coord/step_vote.hpp"
 #include "coord/together.hpp"
 #include "policy/resolution.hpp"
+#include "storage/protection.hpp"
 
 namespace cairn {
 namespace {
@@ -22,7 +24,8 @@ std::uint64_t number_of(WireWriter writer) {
 std::uint64_t digest_of(const SaveOptions& options) {
   WireWriter writer;
   writer.put(options.writer).put(options.block_bytes).put(options.durable);
-  writer.put(options.integrated_save);
+  writer.put(options.integrated_save).put(options.crc_check).put(options.enc_mode);
+  writer.put(codec::fingerprint(options.enc_key));
   return number_of(std::move(writer));
 }
 
@@ -30,10 +33,27 @@ std::uint64_t digest_of(const LoadOptions& options) {
   WireWriter writer;
   writer.put(options.strict).put(static_cast<bool>(options.filter)).put(options.convert_dtype);
   writer.put(options.allow_overflow).put_text(options.strip_prefix).put_text(options.add_prefix);
+  writer.put(options.crc_check).put(options.enc_mode.has_value());
+  writer.put(options.enc_mode.value_or(EncMode::aes_gcm)).put(codec::fingerprint(options.enc_key));
   return number_of(std::move(writer));
 }
 
+/// What Cairn did not write is neither encrypted by it nor has its CRCs.
+void refuse_protection(const std::filesystem::path& path, const LoadOptions& options) {
+  if (options.enc_key.empty() && !options.crc_check) return;
+  throw Error(ErrorCode::mismatch,
+              path.string() + " was not written by Cairn: it " +
+                  (options.crc_check ? "holds no CRCs, but crc_check asks for them"
+                                     : "is not encrypted, but there is an enc_key") +
+                  " (state unchanged)");
+}
+
 }  // namespace
+
+std::string_view to_string(Verified verified) noexcept {
+  constexpr std::array<std::string_view, 3> kWords{"structure", "crc", "seal"};
+  return kWords[static_cast<std::size_t>(verified)];
+}
 
 double SaveReport::total_seconds() const noexcept {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
@@ -41,10 +61,15 @@ double SaveReport::total_seconds() const noexcept {
 
 SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& state,
                 const SaveOptions& options) {
-  coord::Saver saver(comm, options);
-  coord::run_together(saver.comm(), [&] { policy::check(options); });
-  coord::check_same(saver.comm(), digest_of(options), 
-                    "the options of a save (writer, block_bytes, durable, integrated_save)");
+  const storage::Protection protection{options.crc_check, options.enc_key, options.enc_mode};
+  coord::Saver saver(comm, options, protection);
+  coord::run_together(saver.comm(), [&] {
+    policy::check(options);
+    storage::check(protection, options.writer);
+  });
+  coord::check_same(saver.comm(), digest_of(options),
+                    "the options of a save (writer, block_bytes, durable, integrated_save, "
+                    "crc_check, enc_key, enc_mode)");
   coord::Saver::Request request;
   request.path = path;
   request.record.step = options.step;
@@ -60,10 +85,17 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
 LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                 const LoadOptions& options) {
   const coord::Comm own(comm, options.deadline);
-  coord::run_together(own, [&] { policy::check_deadline(options.deadline); });
-  coord::check_same(own, digest_of(options), 
-                    "the options of a load (strict, filter or none, prefixes, conversion)");
-  if (coord::is_foreign(own, path)) return coord::load_foreign(own, path, state, options);
+  coord::run_together(own, [&] {
+    policy::check_deadline(options.deadline);
+    storage::check(storage::Unlock{options.enc_key, options.enc_mode, options.crc_check});
+  });
+  coord::check_same(own, digest_of(options),
+                    "the options of a load (strict, filter or none, prefixes, conversion, "
+                    "crc_check, enc_key, enc_mode)");
+  if (coord::is_foreign(own, path)) {
+    refuse_protection(path, options);
+    return coord::load_foreign(own, path, state, options);
+  }
   return coord::load_checkpoint(own, path, state, options);
 }
 

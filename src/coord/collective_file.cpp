@@ -24,8 +24,11 @@ ErrorCode kind_of(int code) {
 
 }  // namespace
 
-CollectiveFile::CollectiveFile(const Comm& comm, std::filesystem::path path, std::size_t blocks)
-    : path_(std::move(path)), turns_(all_of<std::uint64_t>(comm, blocks, MPI_MAX)) {
+CollectiveFile::CollectiveFile(const Comm& comm, std::filesystem::path path, std::size_t blocks,
+                               storage::ImageWriter& writer)
+    : path_(std::move(path)),
+      writer_(writer),
+      turns_(all_of<std::uint64_t>(comm, blocks, MPI_MAX)) {
   settle(comm, attempt([&] {
            check(
                MPI_File_open(comm.handle(), path_.c_str(), MPI_MODE_WRONLY, MPI_INFO_NULL, &file_),
@@ -40,8 +43,12 @@ void CollectiveFile::check(int code, const std::string& verb) const {
               "MPI-IO cannot " + verb + " " + path_.string() + ": " + words_of(code));
 }
 
-void CollectiveFile::submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) {
-  waiting_.push_back({bytes, offset, token});
+void CollectiveFile::submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) {
+  if (auto failed = attempt([&] { writer_.apply(bytes, position); })) {
+    completed_.push_back({token, std::move(failed)});
+    return;
+  }
+  waiting_.push_back({bytes, writer_.offset_of(position), token});
 }
 
 std::optional<storage::BlockSink::Completion> CollectiveFile::poll() {

@@ -22,13 +22,14 @@ namespace cairn::coord {
 /// this process's own included: nobody may hold one.
 class CollectiveFile final : public storage::BlockSink {
  public:
-  /// Collective. Opens `path` for writing; `blocks` is how many this rank has. On error every rank
-  /// throws the same one.
-  CollectiveFile(const Comm& comm, std::filesystem::path path, std::size_t blocks);
+  /// Collective. Opens `path` for writing; `blocks` is how many this rank has, which go through
+  /// `writer`. On error every rank throws the same one.
+  CollectiveFile(const Comm& comm, std::filesystem::path path, std::size_t blocks,
+                 storage::ImageWriter& writer);
   /// Local. A file that was not closed stays open: closing it would wait for the other ranks.
   ~CollectiveFile() override = default;
 
-  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) override;
+  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) override;
   std::optional<Completion> poll() override;
   /// Collective, if there is a turn to take.
   bool take_turn(std::size_t ready) override;
@@ -48,6 +49,7 @@ class CollectiveFile final : public storage::BlockSink {
   void write_together(std::span<std::byte> bytes, std::uint64_t offset);
 
   std::filesystem::path path_;
+  storage::ImageWriter& writer_;
   MPI_File file_ = MPI_FILE_NULL;
   std::uint64_t turns_ = 0;
   std::uint64_t turns_taken_ = 0;

@@ -72,7 +72,7 @@ bool LoadEngine::start_reads() {
     free_slots_.pop_back();
     slots_[i].block = &routes_.blocks[next_block_++];
     const auto [file, offset] = files_.locate(origin(slots_[i]));
-    io_.submit(*file, slots_[i].bytes, offset, i);
+    io_.submit(*file, slots_[i].bytes, offset, i, origin(slots_[i]));
     moved = true;
   }
   return moved;

@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "base/slice_access.hpp"
+#include "coord/block_check.hpp"
 #include "coord/load_engine.hpp"
 #include "coord/load_steps.hpp"
 #include "coord/match.hpp"
@@ -20,6 +21,8 @@
 #include "coord/staging.hpp"
 #include "coord/stored.hpp"
 #include "coord/together.hpp"
+#include "policy/names.hpp"
+#include "storage/directory.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -46,9 +49,10 @@ class Load {
 
  private:
   void open() {
-    stored_ = open_stored(comm_, path_);
+    stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check});
     path_ = stored_.path;
     files_.emplace(stored_.files);
+    check_.emplace(stored_, options_.enc_key);
   }
 
   /// The parts of slices that lie in one stored piece, and who reads which of their blocks.
@@ -119,6 +123,7 @@ class Load {
     run_together(comm_, [&] {
       for (const plan::OwnedBlock& owned : routes_.blocks) {
         files_->open(owned.block * stored_.block_bytes);
+        check_->prepare(owned.block * stored_.block_bytes);
       }
       direct = files_->set_direct(true);
     });
@@ -135,7 +140,7 @@ class Load {
       open_files();
       run_together(comm_, [&] {
         staging = std::make_unique<Staging>(stored_.block_bytes, options_.staging_bytes);
-        io = std::make_unique<storage::BlockIo>(storage::BlockIo::Direction::read);
+        io = std::make_unique<storage::BlockIo>(storage::BlockIo::Direction::read, &*check_);
       });
     });
     staged_ = staging->bytes();
@@ -153,11 +158,11 @@ class Load {
     LoadReport report;
     report_match(comm_, claims_, stored_.tensors, match_, report);
     report.path = path_;
-    report.step = stored_.record.step;
-    report.epoch = stored_.record.epoch;
-    report.sequence = stored_.record.sequence;
-    report.saved_at = stored_.record.saved_at;
-    report.series = stored_.record.series;
+    report.step = stored_.identity.step;
+    report.epoch = stored_.identity.epoch;
+    report.sequence = stored_.identity.sequence;
+    report.saved_at = stored_.identity.saved_at;
+    report.series = stored_.identity.series;
     report.bytes_read = all_of<std::uint64_t>(
         comm_, routes_.blocks.size() * stored_.block_bytes, MPI_SUM);
     report.staged_peak = all_of<std::uint64_t>(comm_, staged_, MPI_MAX);
@@ -166,7 +171,19 @@ class Load {
     const Bytes told = comm_.broadcast(writer.take());
     report.seconds = WireReader(told).get<double>();
     report.direct_io = direct_;
+    report.verified = stored_.verified;
+    warn_of_name(report);
     return report;
+  }
+
+  /// A checkpoint that was renamed is loaded where it is asked for by its path.
+  void warn_of_name(LoadReport& report) const {
+    const auto name = policy::parse_checkpoint_name(path_.filename().string());
+    if (!name || stored_.identity.series.empty()) return;
+    const auto told = storage::name_of(stored_.identity, *name);
+    if (told == *name) return;
+    report.warnings.push_back(path_.string() + " holds the checkpoint " + policy::format(told) +
+                              ", not the one it is named for");
   }
 
   const Comm& comm_;
@@ -175,6 +192,7 @@ class Load {
   const LoadOptions& options_;
   Stored stored_;
   std::optional<storage::BlockFiles> files_;
+  std::optional<BlockCheck> check_;
   bool direct_ = false;
   std::vector<plan::Claim> claims_;
   Match match_;

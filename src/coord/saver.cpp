@@ -7,6 +7,7 @@
 //               every rank opens it                        directory; every rank its file
 //   moving      (2) pieces to owners, blocks to the disk   (2) blocks, head and tail to the own file
 //   syncing     (3) every rank syncs what it wrote; (4) all agree
+//               what ranks know of their blocks goes to rank 0
 //   completing  (5) rank 0 writes head and tail, syncs     (5) rank 0 writes the index, syncs it
 //                                                          and (6) the directory
 //   publishing  (6) (7) (8) rank 0 renames; (9) all ranks learn the outcome; (10)
@@ -21,12 +22,13 @@
 #include <string>
 
 #include "base/slice_access.hpp"
+#include "codec/random.hpp"
 #include "coord/collective_file.hpp"
 #include "coord/reference_writer.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
 #include "policy/file_systems.hpp"
-#include "storage/block_io.hpp"
+#include "storage/block_sink.hpp"
 #include "storage/file_system.hpp"
 #include "storage/process_identity.hpp"
 
@@ -50,6 +52,8 @@ std::uint64_t count_hosts(const Comm& comm) {
 
 /// What is being written.
 struct Saver::Target {
+  std::unique_ptr<storage::ImageWriter> writer;        ///< of the one file, or this rank's shard
+  std::unique_ptr<storage::ImageWriter> index_writer;  ///< rank 0 only
   std::unique_ptr<storage::Commit> commit;     ///< rank 0 only
   std::optional<storage::PosixFile> file;      ///< the one file, or this rank's shard
   std::optional<storage::PosixFile> index;     ///< of shards; rank 0 only
@@ -59,8 +63,11 @@ struct Saver::Target {
   bool direct = false;
 };
 
-Saver::Saver(MPI_Comm comm, const WriteOptions& options)
-    : comm_(comm, options.deadline), options_(options), hosts_(count_hosts(comm_)) {}
+Saver::Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection)
+    : comm_(comm, options.deadline),
+      options_(options),
+      protection_(std::move(protection)),
+      hosts_(count_hosts(comm_)) {}
 
 Saver::~Saver() = default;
 
@@ -92,12 +99,12 @@ SaveReport Saver::run_integrated(const State& state, const Request& request, Pro
   report.plan_reused = prepare(plan_, claims, [&] {
     return make_save_plan(comm_, claims, options_.block_bytes);
   });
-  report.file_bytes = progress.event().bytes = plan_->layout.image_bytes;
   report.value_bytes = plan_->layout.value_bytes;
   report.tensors = plan_->tensor_count;
 
   progress.enter(Phase::reserving);
   Target target = reserve_file(request);
+  report.file_bytes = progress.event().bytes = target.writer->file_bytes();
 
   progress.enter(Phase::moving);
   std::optional<Error> error = move_to_file(state, target);
@@ -105,6 +112,7 @@ SaveReport Saver::run_integrated(const State& state, const Request& request, Pro
 
   progress.enter(Phase::syncing);
   settle(comm_, sync(target, std::move(error)));
+  gather_marks(target);
 
   progress.enter(Phase::completing);
   run_on_root(comm_, [&] { complete_file(target, request.record); });
@@ -128,12 +136,12 @@ SaveReport Saver::run_shards(const State& state, const Request& request, Progres
   report.plan_reused = prepare(shard_plan_, claims, [&] {
     return make_shard_plan(comm_, claims, options_.block_bytes);
   });
-  report.file_bytes = progress.event().bytes = shard_plan_->file_bytes;
   report.value_bytes = shard_plan_->value_bytes;
   report.tensors = shard_plan_->tensor_count;
 
   progress.enter(Phase::reserving);
   Target target = reserve_shard(request);
+  report.file_bytes = progress.event().bytes = bytes_of_shards(target);
 
   progress.enter(Phase::moving);
   std::optional<Error> error = move_to_shard(state, target, request.record);
@@ -211,15 +219,24 @@ Saver::Target Saver::reserve_file(const Request& request) {
     check_writer(request.path);
     target.commit = std::make_unique<storage::Commit>(
         request.path, storage::process_identity(request.record.run_id), options_.durable);
+    codec::FileId id{};
+    codec::fill_random(id);
+    target.writer = make_image_writer(protection_, plan_->layout, request.record, id);
     target.file = target.commit->create();
-    target.reserved = target.file->reserve(plan_->layout.image_bytes);
-    writer.put_text(target.commit->temporary().string()).put(target.reserved);
+    target.reserved = target.file->reserve(target.writer->file_bytes());
+    writer.put_text(target.commit->temporary().string()).put(target.reserved).put(id);
   });
   const Bytes told = comm_.broadcast(writer.take());
   WireReader reader(told);
   target.temporary = reader.get_text();
   target.reserved = reader.get<bool>();
-  run_together(comm_, [&] { open(target); });
+  const auto id = reader.get<codec::FileId>();
+  run_together(comm_, [&] {
+    if (!target.writer) {
+      target.writer = make_image_writer(protection_, plan_->layout, request.record, id);
+    }
+    open(target);
+  });
   agree_on_direct(target);
   return target;
 }
@@ -252,20 +269,19 @@ std::optional<Error> Saver::move_to_file(const State& state, Target& target) {
     return write_by_reference(comm_, *plan_, state, target.temporary, *staging_);
   }
   std::vector<SliceAccess> slices;
-  std::optional<storage::BlockIo> io;
+  std::optional<storage::FileSink> sink;
   run_together(comm_, [&] {
     slices.reserve(state.entries().size());
     for (const State::Entry& entry : state.entries()) slices.emplace_back(entry);
-    if (options_.writer == Writer::direct) {
-      io.emplace(storage::BlockIo::Direction::write, &*target.file);
-    }
+    if (options_.writer == Writer::direct) sink.emplace(*target.file, *target.writer);
   });
   if (options_.writer == Writer::mpiio) {
     target.collective = std::make_unique<CollectiveFile>(comm_, target.temporary,
-                                                         plan_->routes.blocks.size());
+                                                         plan_->routes.blocks.size(),
+                                                         *target.writer);
     return SaveEngine(comm_, plan_->routes, slices, *target.collective, *staging_).run();
   }
-  return SaveEngine(comm_, plan_->routes, slices, *io, *staging_).run();
+  return SaveEngine(comm_, plan_->routes, slices, *sink, *staging_).run();
 }
 
 /// Collective with the writer mpiio, also for a rank that failed. Returns the first error.
@@ -278,38 +294,54 @@ std::optional<Error> Saver::sync(Target& target, std::optional<Error> error) con
   return error;
 }
 
+/// Collective. Brings to rank 0 what each rank knows of its blocks, where they are protected.
+void Saver::gather_marks(Target& target) const {
+  if (!protection_.crc_check && !protection_.sealed()) return;
+  const bool is_root = comm_.rank() == 0;
+  const std::vector<Bytes> told = comm_.gather(is_root ? Bytes{} : target.writer->marks());
+  run_on_root(comm_, [&] {
+    for (const Bytes& marks : told) target.writer->take_in(marks);
+  });
+}
+
 void Saver::complete_file(Target& target, const storage::Record& record) {
-  const storage::ImageLayout& layout = plan_->layout;
-  const std::vector<std::byte> tail = storage::make_tail(layout, record);
   if (!target.file->try_lock_shared() || !target.file->is_at_its_path()) {
     throw Error(ErrorCode::io,
                 target.temporary.string() + " was removed by somebody while it was written");
   }
   target.file->set_direct(false);  // the tail is not aligned, and both are small
-  target.file->write(layout.head, 0);
-  target.file->write(tail, layout.tail_offset);
+  target.writer->complete(*target.file, plan_->layout, record);
   if (options_.durable) target.file->sync();
 }
 
 Saver::Target Saver::reserve_shard(const Request& request) {
   Target target;
+  const auto shards = static_cast<std::uint64_t>(comm_.size());
+  const auto make_writer = [&](const storage::ImageLayout& layout, std::uint64_t shard) {
+    codec::FileId id{};
+    codec::fill_random(id);
+    return make_image_writer(protection_, layout, request.record, id, {shard, shards});
+  };
   WireWriter writer;
   run_on_root(comm_, [&] {
     target.commit = std::make_unique<storage::Commit>(
         request.path, storage::process_identity(request.record.run_id), options_.durable);
-    target.index = target.commit->create_directory(storage::kIndexFile);
+    target.index_writer = make_writer(shard_plan_->index.layout, shards);
+    target.index =
+        target.commit->create_directory(storage::index_file_name(protection_.sealed()));
     target.index->require_free(shard_plan_->file_bytes);
     writer.put_text(target.commit->temporary().string());
   });
   const Bytes told = comm_.broadcast(writer.take());
   target.temporary = WireReader(told).get_text();
   run_together(comm_, [&] {
+    const auto shard = static_cast<std::uint64_t>(comm_.rank());
+    target.writer = make_writer(shard_plan_->layout, shard);
     target.file = storage::PosixFile::create(
-        target.temporary / storage::shard_file_name(static_cast<std::uint64_t>(comm_.rank()),
-                                                    static_cast<std::uint64_t>(comm_.size())));
+        target.temporary / storage::shard_file_name(shard, shards, protection_.sealed()));
     // Rank 0 holds the index, so nobody sweeps the directory.
     static_cast<void>(target.file->try_lock_shared());
-    target.reserved = target.file->reserve(shard_plan_->layout.image_bytes);
+    target.reserved = target.file->reserve(target.writer->file_bytes());
     target.direct = target.file->set_direct(true);
   });
   target.reserved = all_of<std::int32_t>(comm_, target.reserved ? 1 : 0, MPI_MIN) == 1;
@@ -317,30 +349,34 @@ Saver::Target Saver::reserve_shard(const Request& request) {
   return target;
 }
 
+/// Collective. Of all files.
+std::uint64_t Saver::bytes_of_shards(const Target& target) const {
+  std::uint64_t bytes = target.writer->file_bytes();
+  if (target.index_writer) bytes += target.index_writer->file_bytes();
+  return all_of<std::uint64_t>(comm_, bytes, MPI_SUM);
+}
+
 std::optional<Error> Saver::move_to_shard(const State& state, Target& target,
                                           const storage::Record& record) {
-  const storage::ImageLayout& layout = shard_plan_->layout;
   std::vector<SliceAccess> slices;
-  std::optional<storage::BlockIo> io;
+  std::optional<storage::FileSink> sink;
   run_together(comm_, [&] {
     slices.reserve(shard_plan_->boxes.size());
     for (const ShardBox& box : shard_plan_->boxes) {
       slices.emplace_back(state.entries()[box.entry], box.box);
     }
-    io.emplace(storage::BlockIo::Direction::write, &*target.file);
+    sink.emplace(*target.file, *target.writer);
   });
-  auto error = SaveEngine(comm_, shard_plan_->routes, slices, *io, *staging_).run();
+  auto error = SaveEngine(comm_, shard_plan_->routes, slices, *sink, *staging_).run();
   if (error) return error;
   return attempt([&] {
-    const std::vector<std::byte> tail = storage::make_tail(layout, record);
     target.file->set_direct(false);
-    target.file->write(layout.head, 0);
-    target.file->write(tail, layout.tail_offset);
+    target.writer->complete(*target.file, shard_plan_->layout, record);
   });
 }
 
 void Saver::complete_index(Target& target, const storage::Record& record) {
-  storage::write_index(*target.index, shard_plan_->index, record);
+  storage::write_index(*target.index, shard_plan_->index, record, *target.index_writer);
   if (!options_.durable) return;
   target.index->sync();
   storage::sync_directory(target.temporary);  // (6)

@@ -16,6 +16,7 @@
 #include "coord/shard_plan.hpp"
 #include "coord/staging.hpp"
 #include "storage/commit.hpp"
+#include "storage/protection.hpp"
 #include "storage/record.hpp"
 
 namespace cairn::coord {
@@ -25,7 +26,7 @@ namespace cairn::coord {
 class Saver {
  public:
   /// Collective; blocks.
-  Saver(MPI_Comm comm, const WriteOptions& options);
+  Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection = {});
   Saver(const Saver&) = delete;
   Saver& operator=(const Saver&) = delete;
   ~Saver();
@@ -56,6 +57,7 @@ class Saver {
   void open(Target& target) const;
   void agree_on_direct(Target& target) const;
   std::optional<Error> sync(Target& target, std::optional<Error> error) const;
+  void gather_marks(Target& target) const;
   void publish(Target& target, Progress& progress);
   SaveReport finish(SaveReport report, const Target& target, const Progress& progress,
                     const plan::Routes& routes, std::uint64_t plan_bytes) const;
@@ -64,12 +66,14 @@ class Saver {
   std::optional<Error> move_to_file(const State& state, Target& target);
   void complete_file(Target& target, const storage::Record& record);
   Target reserve_shard(const Request& request);
+  std::uint64_t bytes_of_shards(const Target& target) const;
   std::optional<Error> move_to_shard(const State& state, Target& target,
                                      const storage::Record& record);
   void complete_index(Target& target, const storage::Record& record);
 
   Comm comm_;
   WriteOptions options_;
+  storage::Protection protection_;
   std::uint64_t hosts_ = 1;  ///< rank 0 only
   std::optional<SavePlan> plan_;
   std::optional<ShardPlan> shard_plan_;

@@ -1,5 +1,6 @@
 #include "coord/stored.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -17,35 +18,43 @@ Box whole_box(const Shape& shape) {
   return {Shape(shape.size(), 0), shape};
 }
 
-/// The part of a record that reports are made of.
-void put_record(WireWriter& writer, const storage::Record& record) {
-  writer.put(record.step)
-      .put(record.epoch)
-      .put(record.sequence)
-      .put(record.saved_at)
-      .put(record.run_id)
-      .put_text(record.series);
+void put_identity(WireWriter& writer, const storage::Identity& identity) {
+  writer.put(identity.step)
+      .put(identity.epoch)
+      .put(identity.step_in_epoch)
+      .put(identity.steps_per_epoch)
+      .put(identity.sequence)
+      .put(identity.saved_at)
+      .put(identity.kind)
+      .put(identity.run_id)
+      .put_text(identity.series);
 }
 
-storage::Record get_record(WireReader& reader) {
-  storage::Record record;
-  record.step = reader.get<std::uint64_t>();
-  record.epoch = reader.get<std::uint64_t>();
-  record.sequence = reader.get<std::uint64_t>();
-  record.saved_at = reader.get<Time>();
-  record.run_id = reader.get<RunId>();
-  record.series = reader.get_text();
-  return record;
+storage::Identity get_identity(WireReader& reader) {
+  storage::Identity identity;
+  identity.step = reader.get<std::uint64_t>();
+  identity.epoch = reader.get<std::uint64_t>();
+  identity.step_in_epoch = reader.get<std::uint64_t>();
+  identity.steps_per_epoch = reader.get<std::uint64_t>();
+  identity.sequence = reader.get<std::uint64_t>();
+  identity.saved_at = reader.get<Time>();
+  identity.kind = reader.get<storage::CheckpointKind>();
+  identity.run_id = reader.get<RunId>();
+  identity.series = reader.get_text();
+  return identity;
 }
 
 Bytes to_wire(const Stored& stored) {
   WireWriter writer;
   writer.put_text(stored.path.string());
-  put_record(writer, stored.record);
+  put_identity(writer, stored.identity);
   writer.put(stored.block_bytes).put(stored.block_count).put(stored.files.size());
   for (const storage::FileRange& file : stored.files) {
     writer.put_text(file.path.string()).put(file.first).put(file.bytes).put(file.offset);
   }
+  writer.put(stored.verified).put(stored.enc_mode);
+  writer.put_all(std::span<const SealedSource>(stored.sealed));
+  writer.put_all(std::span<const std::byte>(stored.marks));
   for (std::size_t t = 0; t < stored.tensors.size(); ++t) {
     plan::put_tensor(writer, stored.tensors[t]);
     writer.put(stored.pieces[t].size());
@@ -61,7 +70,7 @@ Stored from_wire(const Bytes& bytes) {
   WireReader reader(bytes);
   Stored stored;
   stored.path = reader.get_text();
-  stored.record = get_record(reader);
+  stored.identity = get_identity(reader);
   stored.block_bytes = reader.get<std::uint64_t>();
   stored.block_count = reader.get<std::uint64_t>();
   for (auto n = reader.get<std::size_t>(); n > 0; --n) {
@@ -72,6 +81,10 @@ Stored from_wire(const Bytes& bytes) {
     file.offset = reader.get<std::uint64_t>();
     stored.files.push_back(std::move(file));
   }
+  stored.verified = reader.get<Verified>();
+  stored.enc_mode = reader.get<EncMode>();
+  stored.sealed = reader.get_all<SealedSource>();
+  stored.marks = reader.get_all<std::byte>();
   while (!reader.done()) {
     stored.tensors.push_back(plan::get_tensor(reader));
     auto& pieces = stored.pieces.emplace_back();
@@ -83,51 +96,120 @@ Stored from_wire(const Bytes& bytes) {
   return stored;
 }
 
-/// Rank 0.
-Stored stored_image(const fs::path& path) {
-  const storage::ImageIndex index = storage::read_index(storage::PosixFile::open_for_reading(path));
+/// One file with an image in it, as a part of the space of blocks.
+struct SeenFile {
+  std::uint64_t block_bytes = 0;
+  std::uint64_t body_offset = 0;  ///< in the file
+  std::uint64_t body_bytes = 0;
+  Verified verified = Verified::structure;
+  EncMode enc_mode = EncMode::aes_gcm;
+  SealedSource sealed;
+  Bytes marks;  ///< of the body's blocks
+};
+
+SeenFile look_at_file(const storage::ImageFile& file, const storage::ImageIndex& index) {
   const storage::Record& record = index.record;
+  SeenFile seen;
+  seen.block_bytes = record.block_bytes;
+  seen.body_offset = record.head_bytes;
+  seen.body_bytes = record.tail_offset - record.head_bytes;
+  const std::uint64_t first = record.head_bytes / record.block_bytes;
+  const std::uint64_t blocks = seen.body_bytes / record.block_bytes;
+  if (const storage::SealedFile* const sealed = file.sealed()) {
+    seen.body_offset = storage::SealedPlaces::offset_of(record.head_bytes);
+    seen.verified = Verified::seal;
+    seen.enc_mode = sealed->header.mode;
+    seen.sealed = {sealed->header.file_id, sealed->digest};
+    const std::size_t tag = codec::tag_bytes(sealed->header.mode);
+    const auto tags = std::span(sealed->tags).subspan(first * tag, blocks * tag);
+    seen.marks.assign(tags.begin(), tags.end());
+  } else if (record.has_crc()) {
+    seen.verified = Verified::crc;
+    const auto crcs = std::as_bytes(std::span(index.crcs).subspan(first, blocks));
+    seen.marks.assign(crcs.begin(), crcs.end());
+  }
+  return seen;
+}
+
+/// Makes a file the next part of the space. All parts are protected alike and have one block size.
+void append_file(Stored& stored, const fs::path& path, const SeenFile& seen) {
+  if (stored.files.empty()) {
+    stored.block_bytes = seen.block_bytes;
+    stored.verified = seen.verified;
+    stored.enc_mode = seen.enc_mode;
+  }
+  if (seen.block_bytes != stored.block_bytes) {
+    throw Error(ErrorCode::damaged,
+                path.string() + " has blocks of " + std::to_string(seen.block_bytes) +
+                    " bytes, the others of " + std::to_string(stored.block_bytes));
+  }
+  if (seen.verified != stored.verified || seen.enc_mode != stored.enc_mode) {
+    throw Error(ErrorCode::damaged, path.string() + " is protected in another way than the others");
+  }
+  const std::uint64_t first = stored.block_count * stored.block_bytes;
+  stored.files.push_back({path, first, seen.body_bytes, seen.body_offset});
+  stored.block_count += seen.body_bytes / seen.block_bytes;
+  stored.marks.insert(stored.marks.end(), seen.marks.begin(), seen.marks.end());
+  if (seen.verified == Verified::seal) stored.sealed.push_back(seen.sealed);
+}
+
+void check_crc_is_there(const fs::path& path, const storage::Record& record,
+                        const storage::Unlock& unlock) {
+  if (!unlock.crc_check || record.has_crc()) return;
+  throw Error(ErrorCode::mismatch,
+              path.string() + " holds no CRCs: it was saved without crc_check, and crc_check asks "
+                              "for them now");
+}
+
+/// Rank 0.
+Stored stored_image(const fs::path& path, const storage::Unlock& unlock) {
+  const storage::ImageFile file = storage::ImageFile::open(path, unlock);
+  const storage::ImageIndex index = storage::read_index(file);
+  storage::check_same_identity(file, index.record);
+  check_crc_is_there(path, index.record, unlock);
   Stored stored;
   stored.path = path;
-  stored.record = record;
-  stored.block_bytes = record.block_bytes;
-  const std::uint64_t body = record.tail_offset - record.head_bytes;
-  stored.block_count = body / record.block_bytes;
-  stored.files.push_back({path, 0, body, record.head_bytes});
+  stored.identity = index.record;
+  append_file(stored, path, look_at_file(file, index));
   for (const PlacedTensor& tensor : index.tensors) {
     stored.tensors.push_back(tensor);
     auto& pieces = stored.pieces.emplace_back();
     if (tensor.offset == kNoOffset) continue;
-    pieces.push_back({whole_box(tensor.shape), tensor.offset - record.head_bytes});
+    pieces.push_back({whole_box(tensor.shape), tensor.offset - index.record.head_bytes});
   }
   return stored;
 }
 
 /// What a rank found in a shard.
 struct SeenShard {
-  std::uint64_t block_bytes;
-  std::uint64_t head_bytes;
-  std::uint64_t body_bytes;
+  SeenFile file;
   std::map<std::string, std::uint64_t> place;  ///< of its datasets, from the body's begin
 };
 
 Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
-                    const storage::ReadIndex& index) {
-  const storage::ImageIndex image = storage::read_shard(directory, shard, index);
+                    const storage::ReadIndex& index, const storage::Unlock& unlock) {
+  const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
+  const SeenFile seen = look_at_file(read.file, read.image);
   WireWriter writer;
-  writer.put(image.record.block_bytes)
-      .put(image.record.head_bytes)
-      .put(image.record.tail_offset - image.record.head_bytes)
-      .put(image.tensors.size());
-  for (const PlacedTensor& tensor : image.tensors) {
-    writer.put_text(tensor.name).put(tensor.offset - image.record.head_bytes);
+  writer.put(seen.block_bytes).put(seen.body_offset).put(seen.body_bytes);
+  writer.put(seen.verified).put(seen.enc_mode).put(seen.sealed);
+  writer.put_all(std::span<const std::byte>(seen.marks));
+  writer.put(read.image.tensors.size());
+  for (const PlacedTensor& tensor : read.image.tensors) {
+    writer.put_text(tensor.name).put(tensor.offset - read.image.record.head_bytes);
   }
   return writer.take();
 }
 
 SeenShard get_seen(WireReader& reader) {
-  SeenShard seen{
-      reader.get<std::uint64_t>(), reader.get<std::uint64_t>(), reader.get<std::uint64_t>(), {}};
+  SeenShard seen;
+  seen.file.block_bytes = reader.get<std::uint64_t>();
+  seen.file.body_offset = reader.get<std::uint64_t>();
+  seen.file.body_bytes = reader.get<std::uint64_t>();
+  seen.file.verified = reader.get<Verified>();
+  seen.file.enc_mode = reader.get<EncMode>();
+  seen.file.sealed = reader.get<SealedSource>();
+  seen.file.marks = reader.get_all<std::byte>();
   for (auto n = reader.get<std::size_t>(); n > 0; --n) {
     std::string name = reader.get_text();
     seen.place.emplace(std::move(name), reader.get<std::uint64_t>());
@@ -138,13 +220,14 @@ SeenShard get_seen(WireReader& reader) {
 /// Collective. Every rank looks at every size-th shard; rank 0 gets what all of them found, by
 /// shard.
 std::vector<SeenShard> look_at_shards(const Comm& comm, const fs::path& directory,
-                                      const storage::ReadIndex& index) {
+                                      const storage::ReadIndex& index,
+                                      const storage::Unlock& unlock) {
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   const std::uint64_t shards = index.index.shards.size();
   WireWriter seen;
   run_together(comm, [&] {
     for (auto s = static_cast<std::uint64_t>(comm.rank()); s < shards; s += ranks) {
-      const Bytes one = look_at_shard(directory, s, index);
+      const Bytes one = look_at_shard(directory, s, index, unlock);
       seen.put_all(std::span<const std::byte>(one));
     }
   });
@@ -166,20 +249,12 @@ Stored stored_shards(const fs::path& directory, const storage::ReadIndex& read,
                      const std::vector<SeenShard>& shards) {
   Stored stored;
   stored.path = directory;
-  stored.record = read.record;
-  stored.block_bytes = shards.empty() ? read.record.block_bytes : shards.front().block_bytes;
-  std::uint64_t first = 0;
+  stored.identity = read.record;
+  stored.block_bytes = read.record.block_bytes;
   for (std::size_t s = 0; s < shards.size(); ++s) {
-    const fs::path path = directory / storage::shard_file_name(s, shards.size());
-    if (shards[s].block_bytes != stored.block_bytes) {
-      throw Error(ErrorCode::damaged,
-                  path.string() + " has blocks of " + std::to_string(shards[s].block_bytes) +
-                      " bytes, the others of " + std::to_string(stored.block_bytes));
-    }
-    stored.files.push_back({path, first, shards[s].body_bytes, shards[s].head_bytes});
-    first += shards[s].body_bytes;
+    append_file(stored, directory / storage::shard_file_name(s, shards.size(), read.sealed),
+                shards[s].file);
   }
-  stored.block_count = first / stored.block_bytes;
   for (const storage::ShardedTensor& tensor : read.index.tensors) {
     stored.tensors.push_back(tensor);
     auto& pieces = stored.pieces.emplace_back();
@@ -192,11 +267,14 @@ Stored stored_shards(const fs::path& directory, const storage::ReadIndex& read,
   return stored;
 }
 
-Stored open_shards(const Comm& comm, const fs::path& directory) {
+Stored open_shards(const Comm& comm, const fs::path& directory, const storage::Unlock& unlock) {
   storage::ReadIndex index;
   // Every rank reads the index: small, and it spares sending it around.
-  run_together(comm, [&] { index = storage::read_shard_index(directory); });
-  const std::vector<SeenShard> shards = look_at_shards(comm, directory, index);
+  run_together(comm, [&] {
+    index = storage::read_shard_index(directory, unlock);
+    check_crc_is_there(directory, index.record, unlock);
+  });
+  const std::vector<SeenShard> shards = look_at_shards(comm, directory, index, unlock);
   Bytes wire;
   run_on_root(comm, [&] { wire = to_wire(stored_shards(directory, index, shards)); });
   return from_wire(comm.broadcast(std::move(wire)));
@@ -204,20 +282,34 @@ Stored open_shards(const Comm& comm, const fs::path& directory) {
 
 }  // namespace
 
-Stored open_stored(const Comm& comm, const fs::path& path) {
+Stored open_stored(const Comm& comm, const fs::path& path, const storage::Unlock& unlock) {
   WireWriter writer;
   run_on_root(comm, [&] {
     const bool is_directory = fs::is_directory(path);
     writer.put(is_directory).put_text(path.string());
-    const Bytes image = is_directory ? Bytes{} : to_wire(stored_image(path));
+    const Bytes image = is_directory ? Bytes{} : to_wire(stored_image(path, unlock));
     writer.put_all(std::span<const std::byte>(image));
   });
   const Bytes told = comm.broadcast(writer.take());
   WireReader reader(told);
   const bool is_directory = reader.get<bool>();
   const fs::path shared = reader.get_text();
-  if (is_directory) return open_shards(comm, shared);
+  if (is_directory) return open_shards(comm, shared, unlock);
   return from_wire(reader.get_all<std::byte>());
+}
+
+std::vector<std::string> tensors_within(const Stored& stored, std::uint64_t begin,
+                                        std::uint64_t end) {
+  std::vector<std::string> names;
+  for (std::size_t t = 0; t < stored.tensors.size(); ++t) {
+    const std::uint64_t element = size_of(stored.tensors[t].dtype);
+    if (std::ranges::any_of(stored.pieces[t], [&](const StoredPiece& piece) {
+          return piece.place < end && begin < piece.place + element_count(piece.box.extent) * element;
+        })) {
+      names.push_back(stored.tensors[t].name);
+    }
+  }
+  return names;
 }
 
 }  // namespace cairn::coord

@@ -25,7 +25,8 @@ struct Seen {
 
 void put(WireWriter& writer, const SurveyedFile& file) {
   writer.put_text(file.path.string()).put(file.block_bytes).put(file.bytes).put(file.offset);
-  writer.put_all(std::span(file.crcs));
+  writer.put(file.verified).put(file.enc_mode).put(file.sealed);
+  writer.put_all(std::span<const std::byte>(file.marks));
 }
 
 SurveyedFile get_file(WireReader& reader) {
@@ -34,7 +35,10 @@ SurveyedFile get_file(WireReader& reader) {
   file.block_bytes = reader.get<std::uint64_t>();
   file.bytes = reader.get<std::uint64_t>();
   file.offset = reader.get<std::uint64_t>();
-  file.crcs = reader.get_all<std::uint32_t>();
+  file.verified = reader.get<Verified>();
+  file.enc_mode = reader.get<EncMode>();
+  file.sealed = reader.get<SealedSource>();
+  file.marks = reader.get_all<std::byte>();
   return file;
 }
 
@@ -64,8 +68,30 @@ Seen seen_from_wire(const Bytes& bytes) {
   return seen;
 }
 
-SurveyedFile file_of(const fs::path& path, const storage::Record& record) {
-  return {path, record.block_bytes, record.tail_offset, 0, {}};
+/// Of a sealed file all of the image is in blocks, of a plain one head and body.
+SurveyedFile file_of(const storage::ImageFile& image) {
+  SurveyedFile file;
+  file.path = image.path();
+  if (const storage::SealedFile* const sealed = image.sealed()) {
+    const storage::SealedHeader& header = sealed->header;
+    file.block_bytes = header.block_bytes;
+    file.offset = storage::SealedPlaces::offset_of(0);
+    file.bytes = storage::SealedPlaces(header).tag_offset - file.offset;
+    file.verified = Verified::seal;
+    file.enc_mode = header.mode;
+    file.sealed = {header.file_id, sealed->digest};
+    file.marks = sealed->tags;
+    return file;
+  }
+  const storage::Record record = storage::read_record(image);
+  file.block_bytes = record.block_bytes;
+  file.bytes = record.tail_offset;
+  if (!record.has_crc()) return file;
+  file.verified = Verified::crc;
+  const std::vector<std::uint32_t> crcs = storage::read_crcs(image, record);
+  const auto marks = std::as_bytes(std::span(crcs));
+  file.marks.assign(marks.begin(), marks.end());
+  return file;
 }
 
 /// What is wrong with a file, without its name in front: a report has that beside it.
@@ -75,13 +101,12 @@ std::string reason_of(const fs::path& path, const Error& error) {
   return text.starts_with(name) ? text.substr(name.size()) : text;
 }
 
-/// Of a file whose structure is damaged: its blocks, where at least the record can be relied on.
-Seen look_behind_damage(const fs::path& path, const Error& error) {
+/// Of a file whose structure is damaged: its blocks, where at least what tells of them is whole.
+Seen look_behind_damage(const fs::path& path, const storage::Unlock& unlock, const Error& error) {
   Seen seen;
   seen.damage.push_back({path, std::nullopt, 0, reason_of(path, error), {}});
   try {
-    const auto file = storage::PosixFile::open_for_reading(path);
-    seen.file.push_back(file_of(path, storage::read_record(file)));
+    seen.file.push_back(file_of(storage::ImageFile::open(path, unlock)));
   } catch (const Error&) {
     return seen;  // said already
   }
@@ -89,9 +114,9 @@ Seen look_behind_damage(const fs::path& path, const Error& error) {
 }
 
 /// The ranges have the names of the datasets.
-Seen seen_of(const fs::path& path, const storage::ImageIndex& image) {
+Seen seen_of(const storage::ImageFile& file, const storage::ImageIndex& image) {
   Seen seen;
-  seen.file.push_back(file_of(path, image.record));
+  seen.file.push_back(file_of(file));
   for (const PlacedTensor& tensor : image.tensors) {
     if (tensor.offset == kNoOffset) continue;
     const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
@@ -100,12 +125,15 @@ Seen seen_of(const fs::path& path, const storage::ImageIndex& image) {
   return seen;
 }
 
-Seen look_at_image(const fs::path& path) {
+Seen look_at_image(const fs::path& path, const storage::Unlock& unlock) {
   try {
-    return seen_of(path, storage::read_index(storage::PosixFile::open_for_reading(path)));
+    const auto file = storage::ImageFile::open(path, unlock);
+    const storage::ImageIndex image = storage::read_index(file);
+    storage::check_same_identity(file, image.record);
+    return seen_of(file, image);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::damaged) throw;
-    return look_behind_damage(path, error);
+    return look_behind_damage(path, unlock, error);
   }
 }
 
@@ -124,16 +152,18 @@ std::map<std::string, std::string> tensors_of(const storage::ShardIndex& index,
 }
 
 Seen look_at_shard(const fs::path& directory, std::uint64_t shard,
-                   const storage::ReadIndex& index) {
+                   const storage::ReadIndex& index, const storage::Unlock& unlock) {
   const auto tensors = tensors_of(index.index, shard);
-  const fs::path path = directory / storage::shard_file_name(shard, index.index.shards.size());
+  const std::uint64_t shards = index.index.shards.size();
+  const fs::path path = directory / storage::shard_file_name(shard, shards, index.sealed);
   try {
-    Seen seen = seen_of(path, storage::read_shard(directory, shard, index));
+    const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
+    Seen seen = seen_of(read.file, read.image);
     for (SurveyedRange& range : seen.ranges) range.tensor = tensors.at(range.tensor);
     return seen;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::damaged) throw;
-    Seen seen = look_behind_damage(path, error);
+    Seen seen = look_behind_damage(path, unlock, error);
     std::set<std::string> names;
     for (const auto& [piece, tensor] : tensors) names.insert(tensor);
     seen.damage.front().tensors.assign(names.begin(), names.end());
@@ -154,16 +184,16 @@ void add(Seen seen, Survey& survey) {
 
 /// Every rank reads the index: small, and it spares sending it around. Nothing where it is damaged.
 std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::path& directory,
-                                                   Survey& survey) {
+                                                   const storage::Unlock& unlock, Survey& survey) {
   std::optional<storage::ReadIndex> index;
   run_together(comm, [&] {
     try {
-      index = storage::read_shard_index(directory);
+      index = storage::read_shard_index(directory, unlock);
     } catch (const Error& error) {
       const bool missing = error.code() == ErrorCode::not_found && fs::exists(directory);
       if (!missing && error.code() != ErrorCode::damaged) throw;
       if (comm.rank() == 0) {
-        const fs::path path = directory / storage::kIndexFile;
+        const fs::path path = storage::index_path(directory);
         const std::string why = missing ? "the index is missing" : reason_of(path, error);
         survey.damage.push_back({path, std::nullopt, 0, why, {}});
       }
@@ -174,8 +204,9 @@ std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::p
   return index;
 }
 
-void survey_shards(const Comm& comm, const fs::path& directory, Survey& survey) {
-  const auto index = read_shard_index(comm, directory, survey);
+void survey_shards(const Comm& comm, const fs::path& directory, const storage::Unlock& unlock,
+                   Survey& survey) {
+  const auto index = read_shard_index(comm, directory, unlock, survey);
   survey.file_count = 1;
   if (!index) return;
   const auto ranks = static_cast<std::uint64_t>(comm.size());
@@ -184,12 +215,12 @@ void survey_shards(const Comm& comm, const fs::path& directory, Survey& survey) 
   WireWriter mine;
   run_together(comm, [&] {
     if (comm.rank() == 0) {
-      Seen seen = look_at_image(directory / storage::kIndexFile);
+      Seen seen = look_at_image(storage::index_path(directory), unlock);
       seen.ranges.clear();  // its tables are no tensors
       add(std::move(seen), survey);
     }
     for (auto s = static_cast<std::uint64_t>(comm.rank()); s < shards; s += ranks) {
-      const Bytes one = to_wire(look_at_shard(directory, s, *index));
+      const Bytes one = to_wire(look_at_shard(directory, s, *index, unlock));
       mine.put_all(std::span<const std::byte>(one));
     }
   });
@@ -216,13 +247,13 @@ void share_files(const Comm& comm, Survey& survey) {
 
 }  // namespace
 
-Survey survey(const Comm& comm, const fs::path& path) {
+Survey survey(const Comm& comm, const fs::path& path, const storage::Unlock& unlock) {
   Survey survey;
   WireWriter writer;
   run_on_root(comm, [&] {
     const bool is_directory = fs::is_directory(path);
     writer.put(is_directory).put_text(path.string());
-    if (!is_directory) add(look_at_image(path), survey);
+    if (!is_directory) add(look_at_image(path, unlock), survey);
     survey.misnamed = storage::misnaming(storage::look_at_one(path));
   });
   const Bytes told = comm.broadcast(writer.take());
@@ -230,7 +261,7 @@ Survey survey(const Comm& comm, const fs::path& path) {
   const bool is_directory = reader.get<bool>();
   survey.path = reader.get_text();
   survey.file_count = 1;
-  if (is_directory) survey_shards(comm, survey.path, survey);
+  if (is_directory) survey_shards(comm, survey.path, unlock, survey);
   share_files(comm, survey);
   return survey;
 }

@@ -7,6 +7,8 @@
 
 #include "cairn/inspect.hpp"
 #include "coord/comm.hpp"
+#include "coord/stored.hpp"
+#include "storage/protection.hpp"
 
 namespace cairn::coord {
 
@@ -16,7 +18,10 @@ struct SurveyedFile {
   std::uint64_t block_bytes = 0;
   std::uint64_t bytes = 0;   ///< that the blocks have together; only the last may be short
   std::uint64_t offset = 0;  ///< of the first block in the file
-  std::vector<std::uint32_t> crcs;  ///< of each block, or none
+  Verified verified = Verified::structure;  ///< how blocks can be
+  EncMode enc_mode = EncMode::aes_gcm;      ///< where they are sealed
+  SealedSource sealed;                      ///< where they are
+  Bytes marks;                              ///< of each block: its CRC (4 bytes), its tag, or nothing
 
   [[nodiscard]] std::uint64_t blocks() const { return (bytes + block_bytes - 1) / block_bytes; }
 };
@@ -42,6 +47,6 @@ struct Survey {
 
 /// Collective. Reads and checks all structure of the checkpoint at `path` (rank 0's counts); of
 /// shards, each rank looks at some. Damage is noted; what is not damage is thrown.
-Survey survey(const Comm& comm, const std::filesystem::path& path);
+Survey survey(const Comm& comm, const std::filesystem::path& path, const storage::Unlock& unlock);
 
 }  // namespace cairn::coord

@@ -9,11 +9,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <tuple>
 
+#include "codec/crc32.hpp"
+#include "codec/seal.hpp"
 #include "coord/damage_wire.hpp"
 #include "coord/survey.hpp"
 #include "coord/together.hpp"
@@ -28,6 +32,8 @@ namespace {
 /// larger.
 constexpr std::uint64_t kRoundBytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t kBufferBytes = std::uint64_t{32} << 20;
+
+using ProgressFunction = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 /// A block of the row.
 struct Block {
@@ -45,10 +51,17 @@ std::uint64_t bytes_of(const SurveyedFile& file, std::uint64_t number) {
   return std::min(file.block_bytes, file.bytes - number * file.block_bytes);
 }
 
-/// Reads this rank's blocks, so many at a time.
-class BlockReader {
+std::uint32_t crc_of(std::span<const std::byte> mark) {
+  std::uint32_t crc = 0;
+  std::memcpy(&crc, mark.data(), sizeof crc);
+  return crc;
+}
+
+/// Reads this rank's blocks, so many at a time, and checks each.
+class BlockReader final : private storage::BlockFilter {
  public:
-  BlockReader(const Survey& survey, int rank, int ranks) : survey_(survey), io_(Direction::read) {
+  BlockReader(const Survey& survey, Key key, int rank, int ranks)
+      : survey_(survey), key_(std::move(key)), io_(Direction::read, this) {
     std::uint64_t blocks = 0;
     std::uint64_t largest = 0;
     for (const SurveyedFile& file : survey.files) {
@@ -61,7 +74,7 @@ class BlockReader {
     next_ = place_of(blocks * part / parts);
     if (done()) return;
     const std::uint64_t count = std::clamp<std::uint64_t>(kBufferBytes / largest, 2, 8);
-    for (std::uint64_t i = 0; i < count; ++i) slots_.push_back({AlignedBuffer(largest), {}, false});
+    for (std::uint64_t i = 0; i < count; ++i) slots_.push_back({AlignedBuffer(largest), {}, nullptr, false});
   }
 
   [[nodiscard]] bool done() const { return next_.file == last_.file && next_.number == last_.number; }
@@ -91,18 +104,38 @@ class BlockReader {
  private:
   using AlignedBuffer = storage::AlignedBuffer;
   using Direction = storage::BlockIo::Direction;
-  using Completion = storage::BlockSink::Completion;
+  using Completion = storage::BlockIo::Completion;
 
   struct Slot {
     AlignedBuffer buffer;
     Block block;
+    const codec::Seal* seal = nullptr;  ///< where its file is sealed
     bool busy = false;
   };
-  /// The device is asked, not the page cache: that may hold what the disk has lost.
   struct OpenFile {
+    /// The device is asked, not the page cache: that may hold what the disk has lost.
     std::optional<storage::PosixFile> direct;
     storage::PosixFile buffered;
+    std::unique_ptr<codec::Seal> seal;
   };
+
+  /// On the threads of `io_`; `position` is the slot's.
+  void apply(std::span<std::byte> bytes, std::uint64_t position) override {
+    const Slot& slot = slots_[position];
+    const SurveyedFile& file = survey_.files[slot.block.file];
+    if (file.verified == Verified::structure) return;
+    const std::size_t size = file.marks.size() / file.blocks();
+    const auto mark =
+        std::span<const std::byte>(file.marks).subspan(slot.block.number * size, size);
+    if (slot.seal != nullptr) {
+      if (slot.seal->open(slot.block.number, file.sealed.header, bytes, mark)) return;
+      throw Error(ErrorCode::damaged, "it is not what was sealed there: its tag is wrong");
+    }
+    const std::uint32_t found = codec::crc32(bytes);
+    if (found == crc_of(mark)) return;
+    throw Error(ErrorCode::damaged, "its CRC is " + std::to_string(found) + ", expected " +
+                                        std::to_string(crc_of(mark)));
+  }
 
   [[nodiscard]] Block place_of(std::uint64_t in_row) const {
     Block place;
@@ -118,10 +151,13 @@ class BlockReader {
   OpenFile& open(std::uint64_t file) {
     if (const auto at = open_.find(file); at != open_.end()) return at->second;
     close_idle();
-    const auto& path = survey_.files[file].path;
-    OpenFile opened{storage::PosixFile::open_for_reading(path),
-                    storage::PosixFile::open_for_reading(path)};
+    const SurveyedFile& surveyed = survey_.files[file];
+    OpenFile opened{storage::PosixFile::open_for_reading(surveyed.path),
+                    storage::PosixFile::open_for_reading(surveyed.path), nullptr};
     if (!opened.direct->set_direct(true)) opened.direct.reset();
+    if (surveyed.verified == Verified::seal) {
+      opened.seal = std::make_unique<codec::Seal>(key_, surveyed.enc_mode, surveyed.sealed.id);
+    }
     return open_.emplace(file, std::move(opened)).first->second;
   }
 
@@ -141,11 +177,12 @@ class BlockReader {
     if (++next_.number == file.blocks()) next_ = {next_.file + 1, 0};
     const OpenFile& opened = open(block.file);
     slots_[slot].block = block;
+    slots_[slot].seal = opened.seal.get();
     slots_[slot].busy = true;
     const bool aligned = opened.direct && bytes % storage::kDirectAlignment == 0;
     io_.submit(aligned ? *opened.direct : opened.buffered,
                slots_[slot].buffer.bytes().first(bytes),
-               file.offset + block.number * file.block_bytes, slot);
+               file.offset + block.number * file.block_bytes, slot, slot);
     return bytes;
   }
 
@@ -158,6 +195,7 @@ class BlockReader {
   }
 
   const Survey& survey_;
+  Key key_;
   Block next_;
   Block last_;
   std::vector<Slot> slots_;
@@ -170,7 +208,8 @@ class BlockReader {
 
 /// Collective. Reads all blocks; returns those that are bad, on rank 0 those of all ranks.
 std::vector<BadBlock> read_all(const Comm& comm, const Survey& survey,
-                               const VerifyOptions& options, VerifyReport& report) {
+                               const Key& key, const ProgressFunction& progress,
+                               VerifyReport& report) {
   std::uint64_t total = 0;
   std::uint64_t largest = 0;
   for (const SurveyedFile& file : survey.files) {
@@ -178,10 +217,10 @@ std::vector<BadBlock> read_all(const Comm& comm, const Survey& survey,
     largest = std::max(largest, file.block_bytes);
   }
   const auto tell = [&] {
-    if (comm.rank() == 0 && options.progress) options.progress(report.bytes, total);
+    if (comm.rank() == 0 && progress) progress(report.bytes, total);
   };
   std::optional<BlockReader> reader;
-  run_together(comm, [&] { reader.emplace(survey, comm.rank(), comm.size()); });
+  run_together(comm, [&] { reader.emplace(survey, key, comm.rank(), comm.size()); });
   for (std::uint64_t left = 1; left > 0;) {
     run_together(comm, [&] {
       tell();
@@ -202,6 +241,12 @@ std::vector<BadBlock> read_all(const Comm& comm, const Survey& survey,
     }
   }
   return all;
+}
+
+/// Of all files together.
+Verified verified(const Survey& survey) {
+  if (survey.files.empty()) return Verified::structure;
+  return std::ranges::min(survey.files, {}, &SurveyedFile::verified).verified;
 }
 
 /// Rank 0.
@@ -239,13 +284,14 @@ void share(const Comm& comm, VerifyReport& report) {
 }  // namespace
 
 VerifyReport verify_checkpoint(const Comm& comm, const std::filesystem::path& path,
-                               const VerifyOptions& options) {
-  const Survey found = survey(comm, path);
+                               const storage::Unlock& unlock, const ProgressFunction& progress) {
+  const Survey found = survey(comm, path, unlock);
   VerifyReport report;
   report.path = found.path;
   report.files = found.file_count;
   report.misnamed = found.misnamed;
-  const std::vector<BadBlock> bad = read_all(comm, found, options, report);
+  report.verified = verified(found);
+  const std::vector<BadBlock> bad = read_all(comm, found, unlock.enc_key, progress, report);
   run_on_root(comm, [&] {
     report.damage = found.damage;
     for (const BadBlock& block : bad) report.damage.push_back(damage_of(found, block));

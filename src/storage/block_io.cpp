@@ -1,5 +1,6 @@
 #include "storage/block_io.hpp"
 
+#include <exception>
 #include <utility>
 
 namespace cairn::storage {
@@ -10,8 +11,8 @@ constexpr int kThreads = 2;
 
 }  // namespace
 
-BlockIo::BlockIo(Direction direction, const PosixFile* file)
-    : direction_(direction), file_(file) {
+BlockIo::BlockIo(Direction direction, BlockFilter* filter)
+    : direction_(direction), filter_(filter) {
   for (int i = 0; i < kThreads; ++i) {
     threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
   }
@@ -22,10 +23,10 @@ BlockIo::~BlockIo() {
 }
 
 void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
-                     std::size_t token) {
+                     std::size_t token, std::uint64_t position) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({&file, bytes, offset, token});
+    waiting_.push_back({&file, bytes, offset, token, position});
   }
   wake_.notify_one();
 }
@@ -54,13 +55,17 @@ void BlockIo::serve(std::stop_token stop) {
 BlockIo::Completion BlockIo::perform(const Request& request) const {
   try {
     if (direction_ == Direction::write) {
+      if (filter_ != nullptr) filter_->apply(request.bytes, request.position);
       request.file->write(request.bytes, request.offset);
     } else {
       request.file->read(request.bytes, request.offset);
+      if (filter_ != nullptr) filter_->apply(request.bytes, request.position);
     }
     return {request.token, std::nullopt};
   } catch (const Error& error) {
     return {request.token, error};
+  } catch (const std::exception& error) {  // no memory, in a thread that nobody else looks after
+    return {request.token, Error(ErrorCode::io, error.what())};
   }
 }
 

@@ -11,29 +11,35 @@
 #include <vector>
 
 #include "cairn/error.hpp"
-#include "storage/block_sink.hpp"
+#include "storage/block_filter.hpp"
 #include "storage/posix_file.hpp"
 
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of files in the background while the caller moves other data.
 /// A few threads suffice: each has one large request under way.
-class BlockIo final : public BlockSink {
+class BlockIo {
  public:
   enum class Direction : bool { read, write };
+  struct Completion {
+    std::size_t token;
+    std::optional<Error> error;
+  };
 
-  /// `file`, which must outlive this object: where blocks go that are submitted without one.
-  explicit BlockIo(Direction direction, const PosixFile* file = nullptr);
+  /// `filter`, which must outlive this object, is applied to each block before it is written or
+  /// after it was read, by the threads here.
+  explicit BlockIo(Direction direction, BlockFilter* filter = nullptr);
+  BlockIo(const BlockIo&) = delete;
+  BlockIo& operator=(const BlockIo&) = delete;
   /// Waits for the requests that are under way; drops those not begun.
-  ~BlockIo() override;
+  ~BlockIo();
 
-  /// `file` and `bytes` must stay until the completion with this token is taken.
+  /// `offset` is the block's in the file, `position` what the filter is told. `file` and `bytes` must
+  /// stay until the completion with this token is taken.
   void submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
-              std::size_t token);
-  void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) override {
-    submit(*file_, bytes, offset, token);
-  }
-  std::optional<Completion> poll() override;
+              std::size_t token, std::uint64_t position = 0);
+  /// The next request that is complete, if any.
+  std::optional<Completion> poll();
 
  private:
   struct Request {
@@ -41,13 +47,14 @@ class BlockIo final : public BlockSink {
     std::span<std::byte> bytes;
     std::uint64_t offset;
     std::size_t token;
+    std::uint64_t position;
   };
 
   void serve(std::stop_token stop);
   Completion perform(const Request& request) const;
 
   Direction direction_;
-  const PosixFile* file_;
+  BlockFilter* filter_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Request> waiting_;

@@ -6,6 +6,8 @@
 #include <span>
 
 #include "cairn/error.hpp"
+#include "storage/block_io.hpp"
+#include "storage/image_writer.hpp"
 
 namespace cairn::storage {
 
@@ -13,18 +15,16 @@ namespace cairn::storage {
 /// that all ranks take together.
 class BlockSink {
  public:
-  struct Completion {
-    std::size_t token;
-    std::optional<Error> error;
-  };
+  using Completion = BlockIo::Completion;
 
   BlockSink() = default;
   BlockSink(const BlockSink&) = delete;
   BlockSink& operator=(const BlockSink&) = delete;
   virtual ~BlockSink() = default;
 
-  /// Local. `bytes` must stay until the completion with this token is taken.
-  virtual void submit(std::span<std::byte> bytes, std::uint64_t offset, std::size_t token) = 0;
+  /// Local. `position` is the block's in the image. `bytes` must stay until the completion with this
+  /// token is taken; they are changed where the block is sealed.
+  virtual void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) = 0;
   /// Local. The next block that is written, if any.
   virtual std::optional<Completion> poll() = 0;
 
@@ -36,6 +36,23 @@ class BlockSink {
     static_cast<void>(ready);
     return false;
   }
+};
+
+/// Writes each block by itself, in the background, as what `writer` makes of it. Both must outlive it.
+class FileSink final : public BlockSink {
+ public:
+  FileSink(const PosixFile& file, ImageWriter& writer)
+      : file_(file), writer_(writer), io_(BlockIo::Direction::write, &writer) {}
+
+  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) override {
+    io_.submit(file_, bytes, writer_.offset_of(position), token, position);
+  }
+  std::optional<Completion> poll() override { return io_.poll(); }
+
+ private:
+  const PosixFile& file_;
+  ImageWriter& writer_;
+  BlockIo io_;
 };
 
 }  // namespace cairn::storage

@@ -54,7 +54,7 @@ bool is_there(const fs::path& path) {
 /// Whether a directory is a checkpoint in shards, whatever it is called.
 bool holds_shards(const fs::path& directory) {
   try {
-    read_record(PosixFile::open_for_reading(directory / kIndexFile));
+    static_cast<void>(identity_at(directory, true));
     return true;
   } catch (const Error&) {
     return false;

@@ -121,21 +121,29 @@ std::vector<Found> list_checkpoints(const fs::path& directory) {
   return found;
 }
 
+Identity identity_at(const fs::path& path, bool shards) {
+  PosixFile file = PosixFile::open_for_reading(shards ? index_path(path) : path);
+  if (is_sealed(file)) return read_sealed_header(file).identity;
+  return read_record(ImageFile(std::move(file)));
+}
+
+policy::CheckpointName name_of(const Identity& identity, policy::CheckpointName name) {
+  name.series = identity.series;
+  name.epoch = identity.epoch;
+  name.step_in_epoch = identity.step_in_epoch;
+  name.breakpoint = identity.kind == CheckpointKind::breakpoint;
+  return name;
+}
+
 void read_identity(Found& found) {
   try {
-    const bool shards = found.name.kind == policy::Kind::shards;
-    const Record record =
-        read_record(PosixFile::open_for_reading(shards ? found.path / kIndexFile : found.path));
-    policy::CheckpointName told = found.name;
-    told.series = record.series;
-    told.epoch = record.epoch;
-    told.step_in_epoch = record.step_in_epoch;
-    told.breakpoint = record.kind == CheckpointKind::breakpoint;
+    const Identity identity = identity_at(found.path, found.name.kind == policy::Kind::shards);
+    const policy::CheckpointName told = name_of(identity, found.name);
     if (told != found.name) {
       throw Error(ErrorCode::damaged, found.path.string() + " holds the checkpoint " +
                                           policy::format(told) + ", not the one it is named for");
     }
-    found.record = record;
+    found.identity = identity;
   } catch (const Error& error) {
     found.problem = error;
   }
@@ -150,6 +158,18 @@ void remove_checkpoint(const fs::path& path, policy::TemporaryName identity) {
   rename_entry(path, trash);
   sync_directory(path.parent_path());
   remove_tree(trash);
+}
+
+fs::path quarantine_checkpoint(const fs::path& path) {
+  for (unsigned n = 0;; ++n) {
+    fs::path aside = path;
+    aside += n == 0 ? ".damaged" : ".damaged." + std::to_string(n);
+    std::error_code ignored;
+    if (fs::exists(fs::symlink_status(aside, ignored))) continue;
+    rename_entry(path, aside);
+    sync_directory(path.parent_path());
+    return aside;
+  }
 }
 
 std::vector<fs::path> sweep(const fs::path& directory, const SweepRules& rules) {

@@ -19,19 +19,30 @@ void ensure_directory(const std::filesystem::path& directory);
 struct Found {
   std::filesystem::path path;
   policy::CheckpointName name;
-  std::optional<Record> record;  ///< what it says of itself, where that can be read
+  std::optional<Identity> identity;  ///< what it says of itself, where that can be read
   std::optional<Error> problem;  ///< why it cannot, or why it does not fit the name
 };
 
 /// The checkpoints of a directory, by name alone; nothing where there is no such directory.
 std::vector<Found> list_checkpoints(const std::filesystem::path& directory);
 
-/// Fills `record` or `problem` in. A record that does not say what the name says is `damaged`.
+/// Fills `identity` or `problem` in; needs no key. What does not say what its name says is `damaged`.
 void read_identity(Found& found);
+
+/// What a file, or a directory of shards, says of itself; needs no key.
+Identity identity_at(const std::filesystem::path& path, bool shards);
+
+/// What a checkpoint of that identity is called, in the kind of `name`. Whether that differs from
+/// `name` tells a file that was renamed.
+policy::CheckpointName name_of(const Identity& identity, policy::CheckpointName name);
 
 /// Removes an entry in two steps: a rename to a name that no reader looks at, made durable, and
 /// then the deletion. `identity` is whose trash it is.
 void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity);
+
+/// Renames an entry, durably, to `<name>.damaged`, or with a number behind where that is taken: no
+/// name of a checkpoint. Returns the new path.
+std::filesystem::path quarantine_checkpoint(const std::filesystem::path& path);
 
 /// Removes a file, or a directory with its files, that no living process of this host holds. Returns
 /// whether it is gone.

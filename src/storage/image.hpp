@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/tensor.hpp"
-#include "storage/posix_file.hpp"
+#include "storage/image_file.hpp"
 #include "storage/record.hpp"
 
 namespace cairn::storage {
@@ -42,21 +42,27 @@ ImageLayout lay_out(std::span<const TensorInfo> tensors, std::uint64_t largest_b
 ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t block_bytes);
 
 /// The bytes of [tail_offset, image_bytes). `record` says what the checkpoint is of; where things
-/// lie is filled in from `layout`.
-std::vector<std::byte> make_tail(const ImageLayout& layout, Record record);
+/// lie is filled in from `layout`. `crcs`: of every block of head and body, or none.
+std::vector<std::byte> make_tail(const ImageLayout& layout, Record record,
+                                 std::span<const std::uint32_t> crcs = {});
 
-/// What an image holds: its record, and its tensors in bytewise order of their names.
+/// What an image holds: its record, its tensors in bytewise order of their names, and with
+/// `Record::has_crc` the CRC of every block of head and body.
 struct ImageIndex {
   Record record;
   std::vector<PlacedTensor> tensors;
+  std::vector<std::uint32_t> crcs;
 };
 
 /// Reads and checks the record alone. Throws `damaged` for a file cut short, extended or changed
 /// there; `mismatch` for a format version or feature that this reader does not know.
-Record read_record(const PosixFile& file);
+Record read_record(const ImageFile& file);
+
+/// The CRCs of the blocks, which agree with that of the whole; none where the record says so.
+std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record);
 
 /// Reads and checks record, head and tail before HDF5 parses a byte, then every tensor's place:
 /// contiguous, inside the body, overlapping no other, of a known type, reached by hard links alone.
-ImageIndex read_index(const PosixFile& file);
+ImageIndex read_index(const ImageFile& file);
 
 }  // namespace cairn::storage

@@ -15,6 +15,7 @@
 #include "storage/image.hpp"
 #include "storage/image_format.hpp"
 #include "storage/image_walk.hpp"
+#include "storage/little_endian.hpp"
 #include "storage/scratch_file.hpp"
 
 namespace cairn::storage {
@@ -31,7 +32,7 @@ void check_crc(const char* part, std::span<const std::byte> bytes, std::uint32_t
          std::to_string(expected));
 }
 
-std::vector<std::byte> read_checked(const PosixFile& file, const char* part, std::uint64_t offset,
+std::vector<std::byte> read_checked(const ImageFile& file, const char* part, std::uint64_t offset,
                                     std::uint64_t count, std::uint32_t crc) {
   std::vector<std::byte> bytes(count);
   file.read(bytes, offset);
@@ -77,10 +78,8 @@ std::vector<PlacedTensor> parse(const ScratchFile& head, const Record& record) {
   }
 }
 
-std::vector<PlacedTensor> read_tensors(const PosixFile& file, const Record& record) {
+std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& record) {
   const auto head = read_checked(file, "head", 0, record.head_bytes, record.head_crc);
-  read_checked(file, "tail", record.tail_offset, record.table_entries * kTableEntryBytes,
-               record.tail_crc);
   const ScratchFile copy;
   copy.file().write(head, 0);
   copy.file().truncate(record.image_bytes);
@@ -94,9 +93,28 @@ std::vector<PlacedTensor> read_tensors(const PosixFile& file, const Record& reco
 
 }  // namespace
 
-ImageIndex read_index(const PosixFile& file) {
-  ImageIndex index{.record = read_record(file), .tensors = {}};
+std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record) {
+  const auto table = read_checked(file, "tail", record.tail_offset,
+                                  record.table_entries * kTableEntryBytes, record.tail_crc);
+  std::vector<std::uint32_t> crcs;
+  if (!record.has_crc()) return crcs;
+  std::uint32_t whole = 0;
+  for (std::uint64_t i = 0; i < record.table_entries; ++i) {
+    crcs.push_back(load_little_endian<std::uint32_t>(
+        std::span<const std::byte>(table).subspan(i * kTableEntryBytes)));
+    whole = codec::combine_crc32(whole, crcs.back(), record.block_bytes);
+  }
+  if (whole != record.blocks_crc) {
+    refuse("the CRCs of its blocks make " + std::to_string(whole) + " together, the record says " +
+           std::to_string(record.blocks_crc));
+  }
+  return crcs;
+}
+
+ImageIndex read_index(const ImageFile& file) {
+  ImageIndex index{.record = read_record(file), .tensors = {}, .crcs = {}};
   try {
+    index.crcs = read_crcs(file, index.record);
     index.tensors = read_tensors(file, index.record);
   } catch (const Error& error) {
     throw Error(error.code(), file.path().string() + ": " + error.what());

@@ -60,7 +60,7 @@ void check_places(const Record& r, const std::string& where) {
 
 }  // namespace
 
-Record read_record(const PosixFile& file) {
+Record read_record(const ImageFile& file) {
   const std::string where = file.path().string();
   const std::uint64_t file_bytes = file.size();
   check_length(file_bytes, where);

@@ -4,7 +4,8 @@
 #include <set>
 
 #include "storage/catalog.hpp"
-#include "storage/image.hpp"
+#include "storage/directory.hpp"
+#include "storage/image_file.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/shard_index.hpp"
 
@@ -52,10 +53,12 @@ std::optional<policy::Kind> kind_of(std::string_view name) {
 }
 
 void read_into(Listed& listed) {
+  const bool shards = listed.kind == policy::Kind::shards;
+  const fs::path file = shards ? index_path(listed.path) : listed.path;
+  listed.sealed = kind_of(file.filename().string()) == policy::Kind::sealed;
   try {
-    const bool shards = listed.kind == policy::Kind::shards;
-    listed.record =
-        read_record(PosixFile::open_for_reading(shards ? listed.path / kIndexFile : listed.path));
+    listed.sealed = is_sealed(PosixFile::open_for_reading(file));
+    listed.identity = identity_at(listed.path, shards);
   } catch (const Error& error) {
     listed.problem = error;
   }
@@ -64,12 +67,14 @@ void read_into(Listed& listed) {
 /// Something that may be a checkpoint. Without the name of one it is one only if it says so.
 std::optional<Listed> candidate(const fs::path& path) {
   const std::string file_name = path.filename().string();
-  Listed listed{path, {}, policy::parse_checkpoint_name(file_name), std::nullopt, std::nullopt};
+  Listed listed;
+  listed.path = path;
+  listed.name = policy::parse_checkpoint_name(file_name);
   const auto kind = listed.name ? std::optional(listed.name->kind) : kind_of(file_name);
   if (!kind) return std::nullopt;
   listed.kind = *kind;
   read_into(listed);
-  if (!listed.name && !listed.record) return std::nullopt;
+  if (!listed.name && !listed.identity) return std::nullopt;
   return listed;
 }
 
@@ -129,7 +134,9 @@ DirectoryListing look_at(const fs::path& root) {
 Listed look_at_one(const fs::path& path) {
   std::error_code error;
   const std::string file_name = (path.has_filename() ? path : path.parent_path()).filename().string();
-  Listed listed{path, {}, policy::parse_checkpoint_name(file_name), std::nullopt, std::nullopt};
+  Listed listed;
+  listed.path = path;
+  listed.name = policy::parse_checkpoint_name(file_name);
   const bool sealed = file_name.ends_with(policy::suffix(policy::Kind::sealed));
   listed.kind = fs::is_directory(path, error) ? policy::Kind::shards
                 : sealed                      ? policy::Kind::sealed
@@ -139,16 +146,11 @@ Listed look_at_one(const fs::path& path) {
 }
 
 std::optional<std::string> misnaming(const Listed& listed) {
-  if (!listed.name || !listed.record) return std::nullopt;
-  const Record& record = *listed.record;
-  if (record.series.empty()) {  // a copy of what `save` made, under a name of a series
-    return "a checkpoint of no series, step " + std::to_string(record.step);
+  if (!listed.name || !listed.identity) return std::nullopt;
+  if (listed.identity->series.empty()) {  // made by `save`, under a name of a series
+    return "a checkpoint of no series, step " + std::to_string(listed.identity->step);
   }
-  policy::CheckpointName told = *listed.name;
-  told.series = record.series;
-  told.epoch = record.epoch;
-  told.step_in_epoch = record.step_in_epoch;
-  told.breakpoint = record.kind == CheckpointKind::breakpoint;
+  policy::CheckpointName told = name_of(*listed.identity, *listed.name);
   if (told == *listed.name) return std::nullopt;
   told.replaced = false;
   return policy::format(told);

@@ -17,7 +17,8 @@ struct Listed {
   std::filesystem::path path;
   policy::Kind kind{};
   std::optional<policy::CheckpointName> name;  ///< nothing: not one of a series
-  std::optional<Record> record;                ///< what it says of itself
+  bool sealed = false;
+  std::optional<Identity> identity;            ///< what it says of itself
   std::optional<Error> problem;                ///< why it does not
 };
 
@@ -41,7 +42,7 @@ DirectoryListing look_at(const std::filesystem::path& root);
 /// The entry at `path`, whatever its name.
 Listed look_at_one(const std::filesystem::path& path);
 
-/// What the name should be, where it says something else than the record.
+/// What the name should be, where it says something else than the checkpoint.
 std::optional<std::string> misnaming(const Listed& listed);
 
 /// Of a file, or of all files in a directory of shards; what cannot be asked counts nothing.

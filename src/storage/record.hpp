@@ -5,22 +5,41 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cairn/options.hpp"
 
 namespace cairn::storage {
 
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 0;
+inline constexpr std::uint16_t kFormatMinor = 1;
 
 /// Bytes of the record: the last ones of every image.
 inline constexpr std::size_t kRecordBytes = 4096;
 
 enum class CheckpointKind : std::uint8_t { periodic = 0, breakpoint = 1 };
 
+/// What a checkpoint is of.
+struct Identity {
+  std::uint64_t step = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t step_in_epoch = 0;
+  std::uint64_t steps_per_epoch = 0;
+  std::uint64_t sequence = 0;
+  Time saved_at{};
+  CheckpointKind kind = CheckpointKind::periodic;
+  RunId run_id{};
+  std::string series;  ///< empty: saved outside of a series
+
+  bool operator==(const Identity&) const = default;
+};
+
+/// A word of `Record::optional_features`: the block table and `blocks_crc` hold CRCs.
+inline constexpr std::string_view kCrcFeature = "crc32";
+
 /// What a checkpoint says of itself: the fixed-size page at the image's end. In the file it is one
 /// HDF5 compound, `/.cairn/record`, whose members and places docs/format.md lists.
-struct Record {
+struct Record : Identity {
   // What is where; filled in by the image writer.
   std::uint64_t image_bytes = 0;
   std::uint64_t block_bytes = 0;
@@ -33,24 +52,24 @@ struct Record {
   std::uint32_t head_crc = 0;
   std::uint32_t tail_crc = 0;
 
-  // What it is a checkpoint of.
-  std::uint64_t step = 0;
-  std::uint64_t epoch = 0;
-  std::uint64_t step_in_epoch = 0;
-  std::uint64_t steps_per_epoch = 0;
-  std::uint64_t sequence = 0;
-  Time saved_at{};
-  CheckpointKind kind = CheckpointKind::periodic;
-  RunId run_id{};
-  std::string series;  ///< empty: saved outside of a series
+  std::uint32_t blocks_crc = 0;  ///< of [0, tail_offset), with `kCrcFeature`
 
   // Who wrote it and what a reader must know.
   std::string writer;
   std::string required_features;  ///< words separated by blanks; an unknown one is refused
   std::string optional_features;
 
+  [[nodiscard]] const Identity& identity() const noexcept { return *this; }
+  /// Whether the blocks have CRCs.
+  [[nodiscard]] bool has_crc() const noexcept;
+
   bool operator==(const Record&) const = default;
 };
+
+// What the record and the header of a sealed file have in common. Both throw `mismatch`; `where`
+// names the file.
+void check_kind(std::uint8_t kind, const std::string& where);
+void check_features(const std::string& required, const std::string& where);
 
 /// The bytes of `/.cairn/record`.
 using RecordBytes = std::array<std::byte, kRecordBytes>;

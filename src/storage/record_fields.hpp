@@ -55,6 +55,7 @@ void visit_fields(Page& page, Visitor& visit) {
   visit.text("required_features", record.required_features, 256);
   visit.text("optional_features", record.optional_features, 256);
   visit.number("kind", page.kind);
+  visit.number("blocks_crc", record.blocks_crc);
 }
 
 }  // namespace cairn::storage

@@ -96,7 +96,7 @@ std::vector<Found> Series::list() const {
     mine.push_back(std::move(found));
   });
   std::ranges::stable_sort(mine, std::ranges::greater{}, [](const Found& found) {
-    return found.record ? found.record->sequence : 0;
+    return found.identity ? found.identity->sequence : 0;
   });
   return mine;
 }
@@ -112,7 +112,7 @@ void Series::recover() {
       fs::path name = old.path;
       rename_entry(old.path, name.replace_extension());
       sync_directory(old.path.parent_path());
-    } else if (newer->record) {
+    } else if (newer->identity) {
       remove_checkpoint(old.path, rules_.identity);
     }
   }
@@ -120,14 +120,14 @@ void Series::recover() {
 
 void Series::read() {
   for (Found& found : list()) {
-    if (!found.record) {
+    if (!found.identity) {
       damaged_.push_back(std::move(found));
       continue;
     }
-    last_sequence_ = std::max(last_sequence_, found.record->sequence);
-    members_.push_back({found.path, *found.record, found.name.breakpoint});
+    last_sequence_ = std::max(last_sequence_, found.identity->sequence);
+    members_.push_back({found.path, *found.identity, found.name.breakpoint});
   }
-  std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.record.sequence; });
+  std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.identity.sequence; });
 }
 
 bool Series::is_called(const std::string& series) const {
@@ -140,7 +140,7 @@ std::vector<Found> Series::candidates() const {
   std::vector<Found> all = damaged_;
   for (auto member = members_.rbegin(); member != members_.rend(); ++member) {
     all.push_back({member->path, *policy::parse_checkpoint_name(member->path.filename().string()),
-                   member->record, std::nullopt});
+                   member->identity, std::nullopt});
   }
   return all;
 }
@@ -181,6 +181,12 @@ void Series::found_damaged(const fs::path& path, const Error& why) {
   members_.erase(at);
 }
 
+fs::path Series::quarantine(const fs::path& path) {
+  fs::path aside = quarantine_checkpoint(path);
+  std::erase_if(damaged_, [&](const Found& found) { return found.path == path; });
+  return aside;
+}
+
 void Series::restored(const fs::path& path) {
   protected_ = path;
 }
@@ -193,7 +199,7 @@ void Series::retain(const CheckpointPolicy& policy,
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].breakpoint) continue;
     kept.push_back(
-        {members_[i].record.sequence, members_[i].record.saved_at, protected_ == members_[i].path});
+        {members_[i].identity.sequence, members_[i].identity.saved_at, protected_ == members_[i].path});
     of_member.push_back(i);
   }
   std::set<fs::path> gone;

@@ -54,6 +54,8 @@ class Series {
   void committed(const std::filesystem::path& path, const Record& record);
   /// A load found `path` damaged: it no longer counts.
   void found_damaged(const std::filesystem::path& path, const Error& why);
+  /// Moves what was found damaged to a name that nothing reads or deletes, and returns that.
+  std::filesystem::path quarantine(const std::filesystem::path& path);
   /// `path` was restored from: it stays until a newer one is committed.
   void restored(const std::filesystem::path& path);
 
@@ -66,7 +68,7 @@ class Series {
  private:
   struct Member {
     std::filesystem::path path;
-    Record record;
+    Identity identity;
     bool breakpoint = false;
   };
 

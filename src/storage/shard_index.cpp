@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/listing.hpp"
 #include "cairn/error.hpp"
 #include "codec/crc32.hpp"
 #include "plan/cover.hpp"
@@ -80,7 +81,7 @@ std::vector<Table> tables_of(const ShardIndex& index) {
   return tables;  // in bytewise order: "checksum", "shards", "tensors/…"
 }
 
-std::vector<std::uint64_t> read_table(const PosixFile& file, const PlacedTensor& tensor) {
+std::vector<std::uint64_t> read_table(const ImageFile& file, const PlacedTensor& tensor) {
   if (tensor.dtype != DType::uint64 || tensor.shape.size() != 2) {
     refuse(file.path(), "'" + tensor.name + "' is no table of an index");
   }
@@ -90,7 +91,7 @@ std::vector<std::uint64_t> read_table(const PosixFile& file, const PlacedTensor&
 }
 
 /// All tables of an index, the first of which is the checksum.
-std::vector<std::vector<std::uint64_t>> read_checked_tables(const PosixFile& file,
+std::vector<std::vector<std::uint64_t>> read_checked_tables(const ImageFile& file,
                                                             const ImageIndex& image) {
   if (image.tensors.empty() || image.tensors.front().name != kChecksum) {
     refuse(file.path(), "it is no index of shards: it has no checksum");
@@ -168,10 +169,56 @@ std::vector<TensorInfo> expected_pieces(const ShardIndex& index, std::uint64_t s
   return pieces;
 }
 
+/// The tensors that a shard holds parts of, for messages.
+std::string tensors_in(const ShardIndex& index, std::uint64_t shard) {
+  std::vector<std::string> names;
+  for (const ShardedTensor& tensor : index.tensors) {
+    if (std::ranges::any_of(tensor.pieces, [&](const auto& p) { return p.shard == shard; })) {
+      names.push_back(tensor.name);
+    }
+  }
+  return list_names(names);
+}
+
+ReadShard open_shard(const fs::path& path, std::uint64_t shard, const ShardIndex& index,
+                     const Unlock& unlock) {
+  try {
+    ImageFile file = ImageFile::open(path, unlock);
+    ImageIndex image = read_index(file);
+    return {std::move(file), std::move(image)};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) throw;
+    refuse(path, "the shard is missing; it holds parts of " + tensors_in(index, shard));
+  }
+}
+
+/// The header of a sealed file must tell what its record tells, and which shard it is.
+void check_place(const ImageFile& file, const Record& record, ShardOf of) {
+  const SealedFile* const sealed = file.sealed();
+  if (sealed == nullptr) return;
+  check_same_identity(file, record);
+  const SealedHeader& header = sealed->header;
+  if (header.shard == of.shard && header.shards == of.shards) return;
+  refuse(file.path(), "by its header it is file " + std::to_string(header.shard) + " of " +
+                          std::to_string(header.shards) + " shards, expected " +
+                          std::to_string(of.shard) + " of " + std::to_string(of.shards));
+}
+
 }  // namespace
 
-std::string shard_file_name(std::uint64_t shard, std::uint64_t shards) {
-  return "shard-" + std::to_string(shard) + "of" + std::to_string(shards) + ".h5";
+std::string index_file_name(bool sealed) {
+  return sealed ? "index.h5.enc" : "index.h5";
+}
+
+std::string shard_file_name(std::uint64_t shard, std::uint64_t shards, bool sealed) {
+  return "shard-" + std::to_string(shard) + "of" + std::to_string(shards) +
+         (sealed ? ".h5.enc" : ".h5");
+}
+
+fs::path index_path(const fs::path& directory) {
+  std::error_code ignored;
+  fs::path sealed = directory / index_file_name(true);
+  return fs::exists(sealed, ignored) ? sealed : directory / index_file_name(false);
 }
 
 std::string piece_name(std::string_view tensor, const Box& box) {
@@ -188,7 +235,7 @@ IndexImage make_index_image(const ShardIndex& index) {
   const std::vector<Table> tables = tables_of(index);
   std::vector<TensorInfo> infos;
   for (const Table& table : tables) infos.push_back(table.info);
-  IndexImage image{lay_out_in_blocks(infos, kIndexBlock), {}};
+  IndexImage image{lay_out_in_blocks(infos, kIndexBlock), {}, index.shards.size()};
   const ImageLayout& layout = image.layout;
   image.body.resize(layout.tail_offset - layout.head_bytes);
   for (std::size_t i = 0; i < tables.size(); ++i) {
@@ -199,21 +246,27 @@ IndexImage make_index_image(const ShardIndex& index) {
   return image;
 }
 
-void write_index(const PosixFile& file, const IndexImage& image, const Record& record) {
+void write_index(const PosixFile& file, const IndexImage& image, const Record& record,
+                 ImageWriter& writer) {
   const ImageLayout& layout = image.layout;
-  file.write(layout.head, 0);
-  file.write(image.body, layout.head_bytes);
-  file.write(make_tail(layout, record), layout.tail_offset);
+  Bytes block(layout.block_bytes);
+  for (std::uint64_t at = 0; at < image.body.size(); at += block.size()) {
+    std::copy_n(image.body.begin() + static_cast<std::ptrdiff_t>(at), block.size(), block.begin());
+    const std::uint64_t position = layout.head_bytes + at;
+    writer.apply(block, position);
+    file.write(block, writer.offset_of(position));
+  }
+  writer.complete(file, layout, record);
 }
 
-ReadIndex read_shard_index(const fs::path& directory) {
-  const PosixFile file = PosixFile::open_for_reading(directory / kIndexFile);
+ReadIndex read_shard_index(const fs::path& directory, const Unlock& unlock) {
+  const ImageFile file = ImageFile::open(index_path(directory), unlock);
   if (file.size() > kLargestIndex) {
     refuse(file.path(), "it has " + std::to_string(file.size()) + " bytes, more than an index has");
   }
   const ImageIndex image = read_index(file);
   const std::vector<std::vector<std::uint64_t>> tables = read_checked_tables(file, image);
-  ReadIndex read{image.record, {}};
+  ReadIndex read{image.record, {}, file.sealed() != nullptr};
   for (std::size_t i = 1; i < tables.size(); ++i) {
     const PlacedTensor& stored = image.tensors[i];
     const std::vector<std::uint64_t>& values = tables[i];
@@ -228,35 +281,34 @@ ReadIndex read_shard_index(const fs::path& directory) {
       refuse(file.path(), "'" + stored.name + "' does not belong into an index");
     }
   }
+  check_place(file, image.record, {read.index.shards.size(), read.index.shards.size()});
   return read;
 }
 
-ImageIndex read_shard(const fs::path& directory, std::uint64_t shard, const ReadIndex& expected) {
-  const fs::path path = directory / shard_file_name(shard, expected.index.shards.size());
-  ImageIndex image;
-  try {
-    image = read_index(PosixFile::open_for_reading(path));
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::not_found) throw;
-    refuse(path, "the shard is missing");
-  }
+ReadShard read_shard(const fs::path& directory, std::uint64_t shard, const ReadIndex& expected,
+                     const Unlock& unlock) {
+  const std::uint64_t shards = expected.index.shards.size();
+  const fs::path path = directory / shard_file_name(shard, shards, expected.sealed);
+  ReadShard read = open_shard(path, shard, expected.index, unlock);
   const ShardFile& known = expected.index.shards[shard];
-  const Record& record = image.record;
+  const Record& record = read.image.record;
   const bool same_bytes =
       record.image_bytes == known.image_bytes && record.head_crc == known.head_crc;
-  if (!same_checkpoint(record, expected.record) || !same_bytes) {
+  if (!same_checkpoint(record, expected.record) || !same_bytes ||
+      record.has_crc() != expected.record.has_crc()) {
     refuse(path, "the shard belongs to another checkpoint: step " + std::to_string(record.step) +
                      ", sequence " + std::to_string(record.sequence) + ", expected step " +
                      std::to_string(expected.record.step) + ", sequence " +
                      std::to_string(expected.record.sequence));
   }
+  check_place(read.file, record, {shard, shards});
   const std::vector<TensorInfo> pieces = expected_pieces(expected.index, shard);
   const bool same_pieces =
-      std::ranges::equal(image.tensors, pieces, [](const PlacedTensor& a, const TensorInfo& b) {
+      std::ranges::equal(read.image.tensors, pieces, [](const PlacedTensor& a, const TensorInfo& b) {
         return static_cast<const TensorInfo&>(a) == b;
       });
   if (!same_pieces) refuse(path, "the shard holds other pieces than the index says");
-  return image;
+  return read;
 }
 
 }  // namespace cairn::storage

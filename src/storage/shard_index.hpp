@@ -9,14 +9,18 @@
 #include "base/box.hpp"
 #include "base/tensor.hpp"
 #include "storage/image.hpp"
+#include "storage/image_writer.hpp"
 
 namespace cairn::storage {
 
-/// The index of a checkpoint in shards: `index.h5` in its directory.
-inline constexpr const char* kIndexFile = "index.h5";
+/// The index of a checkpoint in shards, in its directory: "index.h5", sealed "index.h5.enc".
+std::string index_file_name(bool sealed);
 
-/// "shard-<r>of<n>.h5"
-std::string shard_file_name(std::uint64_t shard, std::uint64_t shards);
+/// "shard-<r>of<n>.h5", sealed with ".enc" behind.
+std::string shard_file_name(std::uint64_t shard, std::uint64_t shards, bool sealed);
+
+/// The path of the index in `directory`: the sealed one where there is one.
+std::filesystem::path index_path(const std::filesystem::path& directory);
 
 /// The dataset of a box of a tensor in its shard: "weight[0:512,0:1024]"; of a scalar "step[]".
 std::string piece_name(std::string_view tensor, const Box& box);
@@ -48,24 +52,32 @@ struct ShardIndex {
 struct IndexImage {
   ImageLayout layout;
   std::vector<std::byte> body;  ///< [head_bytes, tail_offset)
+  std::uint64_t shards = 0;
 };
 IndexImage make_index_image(const ShardIndex& index);
 
-/// Writes all of it, with `record`, and gives the file its length.
-void write_index(const PosixFile& file, const IndexImage& image, const Record& record);
+/// Writes all of it, with `record`, and gives the file its length. `writer` is new and of its layout.
+void write_index(const PosixFile& file, const IndexImage& image, const Record& record,
+                 ImageWriter& writer);
 
 struct ReadIndex {
   Record record;
   ShardIndex index;
+  bool sealed = false;
 };
 /// Reads and checks the index of the checkpoint in `directory`. Throws `damaged` naming what is
-/// wrong where.
-ReadIndex read_shard_index(const std::filesystem::path& directory);
+/// wrong where; the errors of `ImageFile::open`.
+ReadIndex read_shard_index(const std::filesystem::path& directory, const Unlock& unlock);
 
-/// A shard's record, checked against the index and the index's record; throws `damaged` naming the
-/// shard where it is missing, cut, changed, or of another checkpoint. The tensors are its pieces,
-/// which are exactly those that the index expects.
-ImageIndex read_shard(const std::filesystem::path& directory, std::uint64_t shard,
-                      const ReadIndex& expected);
+/// A shard as it was opened and read.
+struct ReadShard {
+  ImageFile file;
+  ImageIndex image;
+};
+/// A shard, checked against the index and the index's record; throws `damaged` naming the shard where
+/// it is missing, cut, changed, or of another checkpoint. Its tensors are pieces, exactly those that
+/// the index expects.
+ReadShard read_shard(const std::filesystem::path& directory, std::uint64_t shard,
+                     const ReadIndex& expected, const Unlock& unlock);
 
 }  // namespace cairn::storage

@@ -52,7 +52,7 @@ int run(const Command& command) {
   }
 }
 
-int run(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   CLI::App app("Looks at checkpoints: lists them, shows what is in one, verifies every byte.", "cairn");
   app.require_subcommand(1);
   app.footer(kFooter);
@@ -68,9 +68,14 @@ int run(int argc, char** argv) {
   return run(command);
 }
 
+/// mpirun ends a job as soon as a process exits with anything but 0, and rank 0 may be printing.
+int exit_code(int code) {
+  return speaks() ? code : kExitGood;
+}
+
 }  // namespace
 }  // namespace cairn::tools
 
 int main(int argc, char** argv) {
-  return cairn::tools::run(argc, argv);
+  return cairn::tools::exit_code(cairn::tools::parse_and_run(argc, argv));
 }

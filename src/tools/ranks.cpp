@@ -13,6 +13,9 @@
 namespace cairn::tools {
 namespace {
 
+/// Once MPI was up.
+std::optional<bool> is_rank_0;
+
 /// A failure that no other rank knows of: they may wait for this one, so they are ended.
 [[noreturn]] void end_all(int rank, std::string_view message) {
   std::cerr << "cairn: rank " << rank << ": " << printable(message) << std::endl;
@@ -23,15 +26,7 @@ namespace {
 }  // namespace
 
 bool speaks() noexcept {
-  int started = 0;
-  int ended = 0;
-  MPI_Initialized(&started);
-  MPI_Finalized(&ended);
-  if (started != 0 && ended == 0) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    return rank == 0;
-  }
+  if (is_rank_0) return *is_rank_0;
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
     if (const char* rank = std::getenv(name)) return std::string_view(rank) == "0";
   }
@@ -41,6 +36,7 @@ bool speaks() noexcept {
 Ranks::Ranks() {
   MPI_Comm_rank(comm(), &rank_);
   MPI_Comm_size(comm(), &size_);
+  is_rank_0 = is_root();
 }
 
 void Ranks::agree(const std::function<void()>& step) const {

@@ -13,7 +13,7 @@
 namespace cairn::tools {
 
 /// Whether this process prints: it was started alone, or is rank 0. Asks the environment of mpirun
-/// as long as MPI is not up, so that what needs no MPI does without.
+/// until MPI is up, so that what needs no MPI does without.
 bool speaks() noexcept;
 
 /// MPI, and this process's place in it.

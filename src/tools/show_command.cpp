@@ -10,6 +10,7 @@
 #include "tools/exit_codes.hpp"
 #include "tools/glob.hpp"
 #include "tools/json.hpp"
+#include "tools/keys.hpp"
 #include "tools/printable.hpp"
 #include "tools/ranks.hpp"
 #include "tools/statistics.hpp"
@@ -20,6 +21,7 @@ namespace {
 
 struct ShowArguments {
   std::string path;
+  KeyOption key;
   std::vector<std::string> tensors;
   bool stats = false;
   bool pieces = false;
@@ -91,6 +93,8 @@ Json json_of(const Contents& contents, const std::vector<Statistics>& statistics
   json["writer"] = contents.writer;
   json["required_features"] = contents.required_features;
   json["optional_features"] = contents.optional_features;
+  json["crc"] = contents.has_crc;
+  json["enc_mode"] = contents.enc_mode ? Json(to_string(*contents.enc_mode)) : Json(nullptr);
   json["block_bytes"] = contents.block_bytes;
   json["value_bytes"] = contents.value_bytes;
   json["files"] = Json::array();
@@ -116,6 +120,14 @@ std::string bytes_text(std::uint64_t bytes) {
   return bytes < 1024 ? digits : digits + " (" + readable_bytes(bytes) + ")";
 }
 
+/// What the values can be checked against.
+std::string checks_of(const Contents& contents) {
+  if (contents.enc_mode) {
+    return "a tag for every block, encrypted with " + std::string(to_string(*contents.enc_mode));
+  }
+  return contents.has_crc ? "a CRC-32 for every block" : "none: of the structure only";
+}
+
 std::string or_none(const std::string& text) {
   return text.empty() ? "none" : text;
 }
@@ -137,6 +149,7 @@ void print_record(const Contents& contents) {
       .add("writer", contents.writer)
       .add("required features", or_none(contents.required_features))
       .add("optional features", or_none(contents.optional_features))
+      .add("checks", checks_of(contents))
       .add("bytes on disk", bytes_text(contents.bytes))
       .add("bytes of values", bytes_text(contents.value_bytes))
       .add("bytes of a block", bytes_text(contents.block_bytes));
@@ -253,8 +266,10 @@ int tell(const ShowArguments& arguments, const Contents& contents,
 }
 
 int run_show(const ShowArguments& arguments) {
-  const auto look = [&arguments] {
-    Contents contents = inspect(arguments.path);
+  Key key;
+  const auto look = [&] {
+    key = Keys(arguments.key).key_for(arguments.path, identify(arguments.path).sealed);
+    Contents contents = inspect(arguments.path, {.enc_key = key});
     select(contents, arguments.tensors);
     return contents;
   };
@@ -262,7 +277,7 @@ int run_show(const ShowArguments& arguments) {
   return Ranks::run([&](const Ranks& ranks) {
     Contents contents;
     ranks.agree([&] { contents = look(); });
-    const auto statistics = read_statistics(ranks, arguments.path, contents.tensors);
+    const auto statistics = read_statistics(ranks, arguments.path, key, contents.tensors);
     return tell(arguments, contents, statistics);
   });
 }
@@ -273,6 +288,7 @@ void add_show_command(CLI::App& app, Command& chosen) {
   auto arguments = std::make_shared<ShowArguments>();
   CLI::App& command = *app.add_subcommand("show", "what a checkpoint says and holds");
   command.add_option("PATH", arguments->path, "a checkpoint")->required();
+  add_key_option(command, arguments->key);
   command.add_option("--tensor,-t", arguments->tensors,
                      "only tensors of this name; * and ? match; may be given more than once")
       ->allow_extra_args(false);

@@ -138,6 +138,7 @@ void Statistics::add(const Statistics& other) noexcept {
 }
 
 std::vector<Statistics> read_statistics(const Ranks& ranks, const std::filesystem::path& path,
+                                        const Key& key,
                                         const std::vector<StoredTensor>& tensors) {
   State state;
   std::vector<Counter> counters;
@@ -159,6 +160,7 @@ std::vector<Statistics> read_statistics(const Ranks& ranks, const std::filesyste
   LoadOptions options;
   options.strict = false;  // some tensors are enough
   options.convert_dtype = true;
+  options.enc_key = key;
   load(ranks.comm(), path, state, options);
   std::vector<Statistics> own;
   for (Counter& counter : counters) own.push_back(counter.finish());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cairn/inspect.hpp"
+#include "cairn/key.hpp"
 #include "tools/ranks.hpp"
 
 namespace cairn::tools {
@@ -31,6 +32,7 @@ struct Statistics {
 /// Collective. Reads all values of the tensors, the ranks sharing the work. On rank 0 the
 /// statistics of each, in their order; elsewhere nothing. No rank holds more than some buffers.
 std::vector<Statistics> read_statistics(const Ranks& ranks, const std::filesystem::path& path,
+                                        const Key& key,
                                         const std::vector<StoredTensor>& tensors);
 
 }  // namespace cairn::tools

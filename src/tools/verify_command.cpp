@@ -7,6 +7,7 @@
 #include "tools/command.hpp"
 #include "tools/exit_codes.hpp"
 #include "tools/json.hpp"
+#include "tools/keys.hpp"
 #include "tools/printable.hpp"
 #include "tools/progress.hpp"
 #include "tools/ranks.hpp"
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 struct VerifyArguments {
   std::string path;
+  KeyOption key;
   bool quiet = false;
   bool json = false;
 };
@@ -46,32 +48,43 @@ bool is_directory_of_checkpoints(const fs::path& path) {
   return !fs::exists(path / "index.h5", ignored) && !fs::exists(path / "index.h5.enc", ignored);
 }
 
-/// Rank 0's list of what to verify, everywhere.
-std::vector<fs::path> paths_of(const Ranks& ranks, const std::string& given) {
-  std::string all;  // zero bytes between them, which no path has
-  ranks.agree([&] {
-    if (!ranks.is_root()) return;
-    if (!is_directory_of_checkpoints(given)) {
-      all = given + '\0';
-      return;
-    }
-    for (const CheckpointInfo& info : list(given).checkpoints) all += info.path.string() + '\0';
-  });
-  all = ranks.from_root(std::move(all));
-  std::vector<fs::path> paths;
-  for (std::size_t at = 0; at < all.size();) {
-    const std::size_t end = all.find('\0', at);
-    paths.emplace_back(all.substr(at, end - at));
-    at = end + 1;
-  }
-  return paths;
+/// A checkpoint that is to be verified.
+struct Subject {
+  fs::path path;
+  bool sealed = false;
+};
+
+std::vector<CheckpointInfo> checkpoints_at(const fs::path& path) {
+  if (is_directory_of_checkpoints(path)) return list(path).checkpoints;
+  return {identify(path)};
 }
 
-Outcome verify_one(const Ranks& ranks, const fs::path& path, bool quiet) {
+/// Rank 0's list of what to verify, everywhere.
+std::vector<Subject> subjects_of(const Ranks& ranks, const std::string& given) {
+  std::string all;  // of each 's' or 'p', the path, and a zero byte, which no path has
+  ranks.agree([&] {
+    if (!ranks.is_root()) return;
+    for (const CheckpointInfo& info : checkpoints_at(given)) {
+      all += (info.sealed ? 's' : 'p') + info.path.string() + '\0';
+    }
+  });
+  all = ranks.from_root(std::move(all));
+  std::vector<Subject> subjects;
+  for (std::size_t at = 0; at < all.size();) {
+    const std::size_t end = all.find('\0', at);
+    subjects.push_back({all.substr(at + 1, end - at - 1), all[at] == 's'});
+    at = end + 1;
+  }
+  return subjects;
+}
+
+Outcome verify_one(const Ranks& ranks, const Subject& subject, const Keys& keys, bool quiet) {
+  const fs::path& path = subject.path;
   Progress progress(printable(path.filename().string()), quiet || !ranks.is_root());
   VerifyOptions options;
   options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.at(done, total); };
   try {
+    options.enc_key = keys.key_for(path, subject.sealed);
     return {path, verify(ranks.comm(), path, options), std::nullopt};
   } catch (const Error& error) {
     if (error.code() == ErrorCode::unresponsive) throw;
@@ -113,7 +126,7 @@ std::string how(Verified verified) {
       return "structure only: there is nothing to check values against";
     case Verified::crc:
       return "all against their CRCs";
-    case Verified::sealed:
+    case Verified::seal:
       return "all against their tags";
   }
   return {};
@@ -151,7 +164,9 @@ void print_one(const Outcome& outcome) {
   }
   std::cout << path << ": " << (report.good() ? "good" : "DAMAGED") << "; "
             << counted(report.blocks, "block") << " in " << counted(report.files, "file") << ", "
-            << readable_bytes(report.bytes) << "; " << how(report.verified) << '\n';
+            << readable_bytes(report.bytes);
+  if (report.good()) std::cout << "; " << how(report.verified);
+  std::cout << '\n';
   for (const Damage& damage : report.damage) print_damage(damage);
 }
 
@@ -174,12 +189,14 @@ int worse(int a, int b) {
 }
 
 int verify_all(const VerifyArguments& arguments, const Ranks& ranks) {
-  const std::vector<fs::path> paths = paths_of(ranks, arguments.path);
+  Keys keys;
+  ranks.agree([&] { keys = Keys(arguments.key); });
+  const std::vector<Subject> subjects = subjects_of(ranks, arguments.path);
   Json json{{"good", true}, {"checkpoints", Json::array()}};
   int code = kExitGood;
-  for (const fs::path& path : paths) {
-    const Outcome outcome = verify_one(ranks, path, arguments.quiet);
-    if (outcome.error && path == arguments.path) throw *outcome.error;
+  for (const Subject& subject : subjects) {
+    const Outcome outcome = verify_one(ranks, subject, keys, arguments.quiet);
+    if (outcome.error && subject.path == arguments.path) throw *outcome.error;
     code = worse(code, result_of(outcome));
     if (!ranks.is_root()) continue;
     complain(outcome);
@@ -193,7 +210,7 @@ int verify_all(const VerifyArguments& arguments, const Ranks& ranks) {
   if (!ranks.is_root()) return code;
   json["good"] = code == kExitGood;
   if (arguments.json) print(json);
-  if (!arguments.json && paths.empty()) {
+  if (!arguments.json && subjects.empty()) {
     std::cout << "no checkpoints in " << printable(arguments.path) << '\n';
   }
   return code;
@@ -210,6 +227,7 @@ void add_verify_command(CLI::App& app, Command& chosen) {
   CLI::App& command = *app.add_subcommand("verify", "every byte of a checkpoint, or of all in a directory");
   command.add_option("PATH", arguments->path, "a checkpoint, or a directory of checkpoints")
       ->required();
+  add_key_option(command, arguments->key);
   command.add_flag("--quiet,-q", arguments->quiet, "no progress on stderr");
   command.add_flag("--json", arguments->json, "one JSON document");
   command.footer(kFooter);
