@@ -17,5 +17,6 @@ using Command = std::function<void(const Stage&)>;
 // and, when that is the one given, stores in `chosen` what to run.
 void add_save_command(CLI::App& app, Command& chosen);
 void add_load_command(CLI::App& app, Command& chosen);
+void add_compare_command(CLI::App& app, Command& chosen);
 
 }  // namespace bench

@@ -22,6 +22,7 @@ struct LoadArguments {
   std::optional<Slicing> slicing;
   std::optional<std::uint64_t> step;
   std::optional<std::size_t> staging_bytes;
+  ProtectionArguments protection;
   std::string json;
 };
 
@@ -30,6 +31,11 @@ cairn::Restored load_state(const LoadArguments& arguments, const Stage& stage,
                            cairn::State& state) {
   cairn::LoadOptions options;
   options.staging_bytes = arguments.staging_bytes.value_or(options.staging_bytes);
+  options.crc_check = arguments.protection.crc;
+  options.enc_key = arguments.protection.key();
+  if (!arguments.protection.enc_mode.empty()) {
+    options.enc_mode = cairn::enc_mode_named(arguments.protection.enc_mode);
+  }
   if (!arguments.from.empty()) {
     return {cairn::load(stage.world.comm(), arguments.from, state, options), {}};
   }
@@ -54,6 +60,7 @@ Report report_of(const cairn::Restored& done, double seconds) {
       .number("bytes read / bytes needed", ratio(static_cast<double>(done.bytes_read), needed), 3)
       .number("seconds total", seconds, 4)
       .number("MB/s", ratio(needed / 1e6, seconds), 1)
+      .text("verified", std::string(cairn::to_string(done.verified)))
       .text("I/O", done.direct_io ? "direct" : "buffered")
       .bytes("peak staged bytes, max", done.staged_peak);
   return report;
@@ -114,6 +121,7 @@ void add_options(CLI::App& command, LoadArguments& arguments) {
   command.add_option("--prefix", arguments.prefix, "what their names begin with")
       ->needs(latest)
       ->capture_default_str();
+  add_protection_options(command, arguments.protection);
   add_slicing_option(command, arguments.slicing);
   command.add_option("--step", arguments.step,
                      "the step whose values are expected; else the one that the checkpoint tells");

@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   Command command;
   add_save_command(app, command);
   add_load_command(app, command);
+  add_compare_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -35,6 +35,7 @@ struct SaveArguments {
   std::optional<std::size_t> block_bytes;
   std::optional<std::size_t> staging_bytes;
   std::optional<std::int64_t> keep;
+  ProtectionArguments protection;
   std::string json;
 };
 
@@ -53,6 +54,11 @@ cairn::Writer writer_named(const std::string& name) {
 cairn::CheckpointSettings settings_of(const SaveArguments& arguments) {
   cairn::CheckpointSettings settings;
   settings.integrated_save = !arguments.shards;
+  settings.crc_check = arguments.protection.crc;
+  settings.enc_key = arguments.protection.key();
+  if (!arguments.protection.enc_mode.empty()) {
+    settings.enc_mode = cairn::enc_mode_named(arguments.protection.enc_mode);
+  }
   if (arguments.keep) settings.keep_checkpoint_max = *arguments.keep;
   cairn::WriteOptions& write = settings.write;
   write.writer = writer_named(arguments.writer);
@@ -190,6 +196,7 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--writer", arguments.writer, "how bytes reach the file")
       ->check(CLI::IsMember(writer_names()))
       ->capture_default_str();
+  add_protection_options(command, arguments.protection);
   add_slicing_option(command, arguments.slicing);
   add_bytes_option(command, "--block-bytes", arguments.block_bytes, "largest block");
   add_bytes_option(command, "--staging-bytes", arguments.staging_bytes,

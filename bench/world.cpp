@@ -19,6 +19,11 @@ std::uint64_t World::max(std::uint64_t value) const {
   return value;
 }
 
+double World::sum(double value) const {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_DOUBLE, MPI_SUM, comm());
+  return value;
+}
+
 bool World::all(bool value) const {
   return max(value ? 0 : 1) == 0;
 }

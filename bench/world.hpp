@@ -23,6 +23,8 @@ class World {
 
   /// Collective. The largest value of any rank.
   [[nodiscard]] std::uint64_t max(std::uint64_t value) const;
+  /// Collective. Over all ranks.
+  [[nodiscard]] double sum(double value) const;
   /// Collective. Whether it is true on every rank.
   [[nodiscard]] bool all(bool value) const;
   /// Collective. Rank 0's text, everywhere.

@@ -1,6 +1,7 @@
 #include "coord/comm.hpp"
 
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -93,12 +94,22 @@ void Comm::check_deadline(std::chrono::steady_clock::time_point since,
                                            std::string(what));
 }
 
-void Comm::idle() noexcept { sched_yield(); }
+void Patience::pause() noexcept {
+  constexpr unsigned kYields = 500;  // well below a millisecond, where nobody else wants to run
+  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 20'000};
+  if (pauses_ < kYields) {
+    ++pauses_;
+    sched_yield();
+  } else {
+    nanosleep(&kNap, nullptr);
+  }
+}
 
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
   refuse_if_broken();
   constexpr unsigned kTestsBetweenLooksAtTheClock = 64;
   const auto since = std::chrono::steady_clock::now();
+  Patience patience;
   for (unsigned tests = 1;; ++tests) {
     int done = 0;
     check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,
@@ -106,7 +117,7 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
           what);
     if (done != 0) return;
     if (tests % kTestsBetweenLooksAtTheClock == 0) check_deadline(since, what);
-    if (tests > kTestsBetweenLooksAtTheClock) idle();
+    if (tests > kTestsBetweenLooksAtTheClock) patience.pause();
   }
 }
 

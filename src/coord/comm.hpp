@@ -14,6 +14,19 @@
 
 namespace cairn::coord {
 
+/// What a loop of tests does between two of them. It answers at once at first; when nothing moves for
+/// long, the processor belongs to those who have work, such as the threads that seal and write.
+class Patience {
+ public:
+  /// Something moved.
+  void reset() noexcept { pauses_ = 0; }
+  /// Nothing did: gives the processor away for a moment.
+  void pause() noexcept;
+
+ private:
+  unsigned pauses_ = 0;
+};
+
 /// One conversation between all ranks: a duplicate of a communicator, used by one thread at a time.
 /// Every wait is a loop of tests with a deadline; when it passes, `unresponsive` is thrown, this
 /// object is broken (every later call throws at once) and what was posted is left alone.
@@ -52,8 +65,6 @@ class Comm {
   /// Waits for all of them, with the deadline; `what` says for what.
   void wait(std::span<MPI_Request> requests, std::string_view what) const;
 
-  /// Gives the processor away for a moment, where nothing moved.
-  static void idle() noexcept;
   /// Throws where `since` is longer ago than the deadline.
   void check_deadline(std::chrono::steady_clock::time_point since, std::string_view what) const;
   /// Local. Throws `io` with MPI's own words where `code` is an error.

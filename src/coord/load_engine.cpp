@@ -28,6 +28,7 @@ LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
 
 std::optional<Error> LoadEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
+  Patience patience;
   while (!done()) {
     bool moved = post_receives();
     moved |= start_reads();
@@ -43,9 +44,10 @@ std::optional<Error> LoadEngine::run() {
     });
     if (moved) {
       last_move = std::chrono::steady_clock::now();
+      patience.reset();
     } else {
       comm_.check_deadline(last_move, "pieces of blocks from other ranks");
-      Comm::idle();
+      patience.pause();
     }
   }
   return std::move(error_);

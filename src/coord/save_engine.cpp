@@ -33,6 +33,7 @@ SaveEngine::SaveEngine(const Comm& comm, const plan::Routes& routes,
 
 std::optional<Error> SaveEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
+  Patience patience;
   while (!done()) {
     bool moved = start_blocks();
     moved |= post_receives();
@@ -45,9 +46,10 @@ std::optional<Error> SaveEngine::run() {
     moved |= take_writes();
     if (moved) {
       last_move = std::chrono::steady_clock::now();
+      patience.reset();
     } else {
       comm_.check_deadline(last_move, "pieces of blocks from other ranks");
-      Comm::idle();
+      patience.pause();
     }
   }
   while (sink_.take_turn(kAllRounds)) {

@@ -118,6 +118,8 @@ std::vector<std::uint64_t> lay_out_together(const Comm& comm, const plan::Home& 
   plan.layout.tail_offset = known.tail_offset;
   plan.layout.image_bytes = known.image_bytes;
   plan.layout.value_bytes = known.value_bytes;
+  plan.layout.table_offset = known.tail_offset;
+  plan.layout.table_entries = known.tail_offset / known.block_bytes;
   plan.tensor_count = known.tensor_count;
 
   const std::vector<Bytes> mine = comm.exchange(std::move(offsets));

@@ -8,6 +8,7 @@
 #include "cairn/error.hpp"
 #include "codec/crc32.hpp"
 #include "storage/image.hpp"
+#include "storage/image_format.hpp"
 #include "storage/little_endian.hpp"
 
 namespace cairn::storage {
@@ -162,8 +163,8 @@ SealedHeader read_sealed_header(const PosixFile& file) {
 }
 
 bool is_sealed(const PosixFile& file) {
+  if (file.size() < kSmallestImage) return false;
   std::array<std::byte, 8> first{};
-  if (file.size() < first.size()) return false;
   file.read(first, 0);
   return begins_sealed(first);
 }
