@@ -99,6 +99,10 @@ def values(raw, dtype):
     return numpy.abs(found.astype(complex)) if dtype.startswith("complex") else found
 
 
+def same(found, expected, what):
+    check(found == expected, f"{what} is {found!r}, expected {expected!r}")
+
+
 def flip(path, offset):
     """Changes one byte."""
     with open(path, "r+b") as file:
@@ -109,4 +113,4 @@ def flip(path, offset):
 
 
 __all__ = ["Bench", "DAMAGED", "ERROR", "Failed", "GOOD", "KEY", "RANKS", "Tool", "USAGE", "check", "datasets",
-           "flip", "record", "values"]
+           "flip", "record", "same", "values"]

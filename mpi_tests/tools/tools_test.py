@@ -11,7 +11,7 @@ import zlib
 
 import numpy
 
-from tool_job import DAMAGED, ERROR, GOOD, RANKS, USAGE, Bench, Tool, check, datasets, flip, record, values
+from tool_job import DAMAGED, ERROR, GOOD, RANKS, USAGE, Bench, Tool, check, datasets, flip, record, same, values
 import bench_job
 
 TINY = bench_job.WORKLOADS / "tiny.json"
@@ -32,10 +32,6 @@ def workload(bench, name, tensors):
     path = bench.scratch / f"{name}.json"
     path.write_text(json.dumps(tensors), encoding="utf-8")
     return path
-
-
-def same(found, expected, what):
-    check(found == expected, f"{what} is {found!r}, expected {expected!r}")
 
 
 def ls_tells_what_is_there(bench, tool):

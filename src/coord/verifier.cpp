@@ -87,6 +87,7 @@ class BlockReader final : private storage::BlockFilter {
     std::vector<std::size_t> free(slots_.size());
     std::iota(free.begin(), free.end(), std::size_t{0});
     std::uint64_t begun = 0;
+    Patience patience;
     while ((begun < quota && !done()) || free.size() < slots_.size()) {
       while (!free.empty() && begun < quota && !done()) {
         begun += start(free.back());
@@ -95,8 +96,9 @@ class BlockReader final : private storage::BlockFilter {
       if (const auto completed = io_.poll()) {
         take(*completed);
         free.push_back(completed->token);
+        patience.reset();
       } else {
-        Comm::idle();
+        patience.pause();
       }
     }
   }
