@@ -1,6 +1,7 @@
 #include "coord/step_vote.hpp"
 
 #include <array>
+#include <limits>
 #include <string>
 
 #include "cairn/error.hpp"
@@ -61,10 +62,17 @@ void check_same_call(const Comm& comm, Call call, std::uint64_t step) {
 }
 
 void check_same(const Comm& comm, std::uint64_t digest, std::string_view what) {
-  const auto [digests] = ranges_of<1>(comm, {digest});
-  if (digests.least == digests.greatest) return;
+  constexpr std::int32_t kNobody = std::numeric_limits<std::int32_t>::max();
+  WireWriter writer;
+  writer.put(digest);
+  const Bytes told = comm.broadcast(writer.take());
+  const bool differs = WireReader(told).get<std::uint64_t>() != digest;
+  const auto first = all_of<std::int32_t>(comm, differs ? comm.rank() : kNobody, MPI_MIN);
+  if (first == kNobody) return;
   throw Error(ErrorCode::invalid_argument,
-              std::string(what) + " must be the same on every rank, and differ");
+              std::string(what) + " must be the same on every rank; those of rank " +
+                  std::to_string(first) + " differ from rank 0's",
+              first);
 }
 
 }  // namespace cairn::coord
