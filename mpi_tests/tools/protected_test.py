@@ -114,8 +114,9 @@ def sealed_is_right(bench, tool, mode, path, key, digits, plain):
         same(told["enc_mode"], mode, "the mode")
         twin = tool.json(1, "show", "--stats", plain)
         same([tensor["stats"] for tensor in told["tensors"]], [tensor["stats"] for tensor in twin["tensors"]], "values")
+        commands = (["show"], ["show", "--stats"], ["verify"], ["verify", "--json"])
         for options in ([], ["--key-file", wrong]):
-            for command in (["show"], ["show", "--stats"], ["verify"], ["verify", "--json"]):
+            for command in commands if mode == "AES-GCM" else commands[1:2]:
                 out, err = tool.run(ranks, *command, *options, path, expect=KEY)
                 check("key" in err and path.name in err and not out, f"{out!r} {err!r}")
                 check(digits not in out + err, "the key is printed")

@@ -97,8 +97,10 @@ SurveyedFile file_of(const storage::ImageFile& image) {
 /// What is wrong with a file, without its name in front: a report has that beside it.
 std::string reason_of(const fs::path& path, const Error& error) {
   const std::string text = error.what();
-  const std::string name = path.string() + ": ";
-  return text.starts_with(name) ? text.substr(name.size()) : text;
+  const std::string name = path.string();
+  if (text.starts_with(name + ": ")) return text.substr(name.size() + 2);
+  if (text.starts_with(name + " ")) return "it" + text.substr(name.size());
+  return text;
 }
 
 /// Of a file whose structure is damaged: its blocks, where at least what tells of them is whole.
