@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "plan/cover_proof.hpp"
 #include "plan/random_partition.hpp"
 
 namespace cairn::plan {
@@ -169,6 +170,65 @@ TEST(Cover, LastBoxOfAGridDroppedThenItIsFound) {
   const auto defect = find_defect({192, 320}, boxes);
   ASSERT_TRUE(defect);
   EXPECT_EQ(defect->index, (Shape{189, 315}));
+}
+
+/// `n` columns, each cut at a row of its own: no two edges meet, and each row crosses all columns.
+Boxes staggered_columns(std::uint64_t n) {
+  Boxes boxes;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    boxes.push_back({{0, i}, {i + 1, 1}});
+    boxes.push_back({{i + 1, i}, {n - i, 1}});
+  }
+  return boxes;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(CoverProof, AnyBoxesThenAsEnumerated) {
+  for_seeds(2000, [](Random& random) {
+    const Shape shape = random_shape(random);
+    Boxes boxes = random_partition(random, shape, below(random, 40));
+    EXPECT_EQ(prove_cover(shape, boxes), CoverProof::exact);
+    boxes[below(random, boxes.size())] = random_box_in(random, shape);
+    const bool exact = !first_defect(shape, boxes);
+    EXPECT_EQ(prove_cover(shape, boxes), exact ? CoverProof::exact : CoverProof::wrong);
+  });
+}
+
+TEST(CoverProof, AHoleAsLargeAsWhatIsThereTwiceThenWrong) {
+  EXPECT_EQ(prove_cover({4}, Boxes{{{0}, {2}}, {{0}, {2}}}), CoverProof::wrong);
+  EXPECT_EQ(
+      prove_cover({2, 2},
+                  Boxes{{{0, 0}, {1, 1}}, {{1, 1}, {1, 1}}, {{0, 1}, {1, 1}}, {{0, 1}, {1, 1}}}),
+      CoverProof::wrong);
+}
+
+TEST(CoverProof, ManyBoxesWithoutACommonEdgeThenInNoTime) {
+  constexpr std::uint64_t kColumns = 100'000;
+  const auto start = std::chrono::steady_clock::now();
+  Boxes boxes = staggered_columns(kColumns);
+  EXPECT_FALSE(find_defect({kColumns + 1, kColumns}, boxes));
+  boxes.back().extent[0] -= 1;
+  EXPECT_EQ(prove_cover({kColumns + 1, kColumns}, boxes), CoverProof::wrong);
+  EXPECT_LT(seconds_since(start), 10.0);  // slab by slab it would take a day
+}
+
+TEST(CoverProof, ThirtyTwoDimensionsThenInNoTime) {
+  Random random(5);
+  const Shape shape(32, 1000);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(prove_cover(shape, random_partition(random, shape, 2000)), CoverProof::exact);
+  EXPECT_LT(seconds_since(start), 10.0);
+}
+
+TEST(CoverProof, MoreStepsThanAllowedThenUndecided) {
+  Random random(6);
+  const Shape shape(8, 1000);
+  const Boxes boxes = random_partition(random, shape, 2000);
+  EXPECT_EQ(prove_cover(shape, boxes), CoverProof::exact);
+  EXPECT_EQ(prove_cover(shape, boxes, 5000), CoverProof::undecided);
 }
 
 }  // namespace

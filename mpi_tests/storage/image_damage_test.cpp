@@ -96,7 +96,7 @@ TEST_F(ImageDamage, AWholeRecordAtAnotherPlaceIsRefused) {
                   std::to_string(layout_.image_bytes + 4096).c_str()});
 }
 
-TEST_F(ImageDamage, AFlippedBitInTheHeadIsSeenBeforeHdf5SeesIt) {
+TEST_F(ImageDamage, AFlippedBitInTheHeadIsSeen) {
   flip(layout_.head_bytes / 2);
   expect_refused(ErrorCode::damaged, {"the head's CRC is", "expected"});
 }

@@ -21,6 +21,7 @@
 #include "storage/image_format.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/record_fields.hpp"
+#include "storage/stored_object.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -200,9 +201,7 @@ class ForeignWalk {
 };
 
 ForeignIndex ForeignWalk::run() {
-  walk_links(
-      file_, file_bytes_, [](const std::string&) { return false; },
-      [this](const FoundObject& found) { visit(found); });
+  walk_links(file_, file_bytes_, [this](const FoundObject& found) { visit(found); });
   std::ranges::sort(index_.tensors, {}, &PlacedTensor::name);
   std::ranges::sort(index_.others, {}, &NoTensor::name);
   return std::move(index_);

@@ -3,21 +3,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "storage/float_fields.hpp"
+
 namespace cairn::storage {
 namespace {
-
-/// The fields of a float: a sign bit above the exponent above the mantissa, without gaps.
-struct FloatFields {
-  std::size_t bytes;
-  std::size_t exponent_bits;
-  std::size_t mantissa_bits;
-  std::size_t bias;
-};
-
-constexpr FloatFields kFloat16{2, 5, 10, 15};
-constexpr FloatFields kBfloat16{2, 8, 7, 127};
-constexpr FloatFields kFloat8E4m3{1, 4, 3, 7};
-constexpr FloatFields kFloat8E5m2{1, 5, 2, 15};
 
 H5Datatype copy_of(hid_t standard) {
   return H5Datatype(checked(H5Tcopy(standard), "copy a type"));
@@ -25,11 +14,12 @@ H5Datatype copy_of(hid_t standard) {
 
 H5Datatype make_float(const FloatFields& f) {
   H5Datatype type = copy_of(H5T_IEEE_F32LE);
-  const std::size_t sign = f.mantissa_bits + f.exponent_bits;
+  const std::size_t sign = std::size_t{f.mantissa_bits} + f.exponent_bits;
   // Fields before size: they must fit at every moment.
   checked(H5Tset_fields(type.get(), sign, f.mantissa_bits, f.exponent_bits, 0, f.mantissa_bits),
           "set the fields of a float type");
-  checked(H5Tset_precision(type.get(), f.bytes * 8), "set the precision of a float type");
+  checked(H5Tset_precision(type.get(), std::size_t{f.bytes} * 8),
+          "set the precision of a float type");
   checked(H5Tset_size(type.get(), f.bytes), "set the size of a float type");
   checked(H5Tset_ebias(type.get(), f.bias), "set the bias of a float type");
   return type;

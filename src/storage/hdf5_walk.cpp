@@ -1,12 +1,12 @@
 #include "storage/hdf5_walk.hpp"
 
-#include <algorithm>
 #include <array>
 #include <unordered_set>
 #include <vector>
 
 #include "cairn/error.hpp"
 #include "storage/image_format.hpp"
+#include "storage/stored_object.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -55,11 +55,10 @@ void check_link(const Link& link, const std::string& path) {
 
 class LinkWalk {
  public:
-  using Skips = std::function<bool(const std::string&)>;
   using Visit = std::function<void(const FoundObject&)>;
 
-  LinkWalk(hid_t file, std::uint64_t most_links, const Skips& skips, const Visit& visit)
-      : file_(file), links_left_(most_links), skips_(skips), visit_(visit) {}
+  LinkWalk(hid_t file, std::uint64_t most_links, const Visit& visit)
+      : file_(file), links_left_(most_links), visit_(visit) {}
 
   void run();
 
@@ -76,7 +75,6 @@ class LinkWalk {
 
   hid_t file_;
   std::uint64_t links_left_;
-  const Skips& skips_;
   const Visit& visit_;
   std::vector<Group> waiting_;
   std::unordered_set<haddr_t> seen_;
@@ -108,7 +106,6 @@ void LinkWalk::visit_group(const Group& group) {
 void LinkWalk::visit_link(const Group& group, const Link& link) {
   const std::string path = group.prefix + link.name;
   check_link(link, path);
-  if (skips_(path)) return;
   if (!seen_.insert(link.address).second) refuse_object(path, "is a second name of an object");
   const H5Object object = open(link.address, path);
   if (H5Iget_type(object.get()) != H5I_GROUP) {
@@ -127,14 +124,9 @@ H5Object LinkWalk::open(haddr_t address, const std::string& path) const {
 
 }  // namespace
 
-void refuse_object(const std::string& path, const std::string& why) {
-  throw Error(ErrorCode::damaged, "'" + path + "' " + why);
-}
-
 void walk_links(hid_t file, std::uint64_t bytes,
-                const std::function<bool(const std::string& path)>& skips,
                 const std::function<void(const FoundObject&)>& visit) {
-  LinkWalk(file, bytes / kSmallestObject, skips, visit).run();
+  LinkWalk(file, bytes / kSmallestObject, visit).run();
 }
 
 std::optional<Shape> shape_of(hid_t dataset, const std::string& path) {
@@ -150,17 +142,6 @@ std::optional<Shape> shape_of(hid_t dataset, const std::string& path) {
   checked(H5Sget_simple_extent_dims(space.get(), extents.data(), nullptr), "read the shape of",
           path);
   return Shape(extents.begin(), extents.begin() + rank);
-}
-
-std::uint64_t checked_bytes(const Shape& shape, DType dtype, const std::string& path) {
-  if (std::ranges::find(shape, std::uint64_t{0}) != shape.end()) return 0;
-  std::uint64_t bytes = size_of(dtype);
-  for (const std::uint64_t extent : shape) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes) || bytes > kLargestImage) {
-      refuse_object(path, "has the impossible shape " + to_string(shape));
-    }
-  }
-  return bytes;
 }
 
 }  // namespace cairn::storage

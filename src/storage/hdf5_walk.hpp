@@ -12,9 +12,6 @@ namespace cairn::storage {
 
 // Looking through a file that may come from anybody. All under an `Hdf5Lock`.
 
-/// Throws `damaged`: "'<path>' <why>".
-[[noreturn]] void refuse_object(const std::string& path, const std::string& why);
-
 /// Something that is no group, where a walk met it. Open during the visit only.
 struct FoundObject {
   hid_t id;
@@ -23,17 +20,12 @@ struct FoundObject {
 };
 
 /// Visits each object of the file once, but no groups, by hard links alone. Other links, a second
-/// name of an object (so also a cycle) and groups too deep are refused. `skips` is asked for every
-/// path whether to leave it out with all that is below it. More links than fit into `bytes` of
-/// metadata are not believed.
+/// name of an object (so also a cycle) and groups too deep are refused. More links than fit into
+/// `bytes` of metadata are not believed.
 void walk_links(hid_t file, std::uint64_t bytes,
-                const std::function<bool(const std::string& path)>& skips,
                 const std::function<void(const FoundObject&)>& visit);
 
 /// The shape of a dataset; nothing where it has none (not even that of a scalar).
 std::optional<Shape> shape_of(hid_t dataset, const std::string& path);
-
-/// Bytes of so many elements; refused where they cannot be in any file.
-std::uint64_t checked_bytes(const Shape& shape, DType dtype, const std::string& path);
 
 }  // namespace cairn::storage

@@ -61,8 +61,8 @@ Record read_record(const ImageFile& file);
 /// The CRCs of the blocks, which agree with that of the whole; none where the record says so.
 std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record);
 
-/// Reads and checks record, head and tail before HDF5 parses a byte, then every tensor's place:
-/// contiguous, inside the body, overlapping no other, of a known type, reached by hard links alone.
+/// Reads and checks record, head and tail, then every tensor's place: contiguous, inside the body,
+/// overlapping no other, of a known type, reached by hard links alone. Without the HDF5 library.
 ImageIndex read_index(const ImageFile& file);
 
 }  // namespace cairn::storage

@@ -28,6 +28,9 @@ inline constexpr std::uint64_t kLargestImage = std::uint64_t{1} << 62U;
 
 /// HDF5's own limit of dimensions.
 inline constexpr std::size_t kLargestRank = 32;
+/// Bytes of all paths together, as a multiple of the head: each repeats the names of its groups, of
+/// which the head has each once.
+inline constexpr std::uint64_t kNameBytesPerHeadByte = 64;
 /// Groups within each other. (A name of 1000 characters may have 500.)
 inline constexpr std::size_t kDeepestGroup = 1024;
 

@@ -1,22 +1,18 @@
-// Reading an index. The bytes may come from anybody, with every CRC in order; so what HDF5 made of
-// them is believed only as far as it was checked:
+// Reading an index. The bytes may come from anybody, with every CRC in order; so nothing in them is
+// believed that was not checked, and the HDF5 library never sees them:
 //
 // 1. Head and tail have the CRCs that the record gives.
-// 2. HDF5 parses a copy of the head, in memory, as long as the image: no byte can change under it.
-// 3. Links are walked by hand: hard ones only, each object once, no deeper than kDeepestGroup.
-// 4. A dataset is a tensor if it is contiguous, of a known type and inside the body.
-// 5. Together they overlap nowhere and are as many, with as many bytes, as the record says.
+// 2. A copy of the head, in memory, is parsed (head_reader): no byte can change meanwhile.
+// 3. A dataset is a tensor if it is contiguous, of a known type and inside the body.
+// 4. Together they overlap nowhere and are as many, with as many bytes, as the record says.
 #include <algorithm>
-#include <unordered_set>
 
 #include "cairn/error.hpp"
 #include "codec/crc32.hpp"
-#include "storage/dataset_names.hpp"
+#include "storage/head_reader.hpp"
 #include "storage/image.hpp"
 #include "storage/image_format.hpp"
-#include "storage/image_walk.hpp"
 #include "storage/little_endian.hpp"
-#include "storage/scratch_file.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -38,6 +34,11 @@ std::vector<std::byte> read_checked(const ImageFile& file, const char* part, std
   file.read(bytes, offset);
   check_crc(part, bytes, crc);
   return bytes;
+}
+
+/// Bytes of a tensor whose size is known to fit.
+std::uint64_t bytes_of(const TensorInfo& tensor) {
+  return element_count(tensor.shape) * size_of(tensor.dtype);
 }
 
 void check_names(const std::vector<PlacedTensor>& sorted) {
@@ -69,21 +70,9 @@ void check_totals(const std::vector<PlacedTensor>& tensors, const Record& record
   }
 }
 
-/// HDF5 is given bytes in memory: what it cannot do with them is the bytes' fault.
-std::vector<PlacedTensor> parse(const ScratchFile& head, const Record& record) {
-  try {
-    return walk_tensors(head, record);
-  } catch (const Error& error) {
-    throw Error(error.code() == ErrorCode::io ? ErrorCode::damaged : error.code(), error.what());
-  }
-}
-
 std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& record) {
   const auto head = read_checked(file, "head", 0, record.head_bytes, record.head_crc);
-  const ScratchFile copy;
-  copy.file().write(head, 0);
-  copy.file().truncate(record.image_bytes);
-  std::vector<PlacedTensor> tensors = parse(copy, record);
+  std::vector<PlacedTensor> tensors = read_head(head, record);
   std::ranges::sort(tensors, {}, &PlacedTensor::name);
   check_names(tensors);
   check_overlap(tensors);

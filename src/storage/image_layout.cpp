@@ -173,6 +173,15 @@ void check_table(const ImageLayout& layout) {
          ": take larger blocks");
 }
 
+void check_names(const Structure& structure, std::uint64_t head_bytes) {
+  std::uint64_t bytes = 0;
+  for (const std::string& path : structure.paths) bytes += path.size();
+  if (bytes <= kNameBytesPerHeadByte * head_bytes) return;
+  refuse("the paths of all tensors have " + std::to_string(bytes) + " bytes, more than " +
+         std::to_string(kNameBytesPerHeadByte) + " times the head's " +
+         std::to_string(head_bytes) + ": shorten the names of the groups");
+}
+
 }  // namespace
 
 std::uint64_t choose_block(std::uint64_t value_bytes, std::uint64_t largest_block) {
@@ -196,6 +205,7 @@ ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t
   for (std::uint64_t head = guess_head(structure); head <= kLargestHead; head *= 2) {
     if (auto layout = try_lay_out(structure, head)) {
       check_table(*layout);
+      check_names(structure, head);
       return *std::move(layout);
     }
   }

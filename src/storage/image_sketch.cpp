@@ -38,6 +38,8 @@ H5PropertyList make_file_creation() {
 /// name has not.
 H5PropertyList make_file_access(std::uint64_t head_bytes) {
   H5PropertyList list = make_list(H5P_FILE_ACCESS);
+  // The default of 1.10; newer releases begin with a later format, which head_reader does not know.
+  checked(H5Pset_libver_bounds(list.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST), kPrepare);
   checked(H5Pset_fapl_stdio(list.get()), kPrepare);
   checked(H5Pset_meta_block_size(list.get(), head_bytes), kPrepare);
   checked(H5Pset_small_data_block_size(list.get(), 0), kPrepare);

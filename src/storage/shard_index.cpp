@@ -13,20 +13,14 @@
 
 #include "base/listing.hpp"
 #include "cairn/error.hpp"
-#include "codec/crc32.hpp"
-#include "plan/cover.hpp"
-#include "storage/image_format.hpp"
 #include "storage/posix_file.hpp"
+#include "storage/shard_tables.hpp"
 
 namespace cairn::storage {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kChecksum = "checksum";
-constexpr std::string_view kShards = "shards";
-constexpr std::string_view kTensors = "tensors/";
-constexpr std::uint64_t kShardColumns = 2;
 /// More than the boxes of a million ranks need; a reader holds it in memory.
 constexpr std::uint64_t kLargestIndex = std::uint64_t{4} << 30;
 /// The tables are small next to what they describe.
@@ -36,119 +30,18 @@ constexpr std::uint64_t kIndexBlock = std::uint64_t{64} << 10;
   throw Error(ErrorCode::damaged, path.string() + ": " + why);
 }
 
-std::vector<std::uint64_t> table_of(const ShardedTensor& tensor) {
-  std::vector<std::uint64_t> table{static_cast<std::uint64_t>(tensor.dtype)};
-  table.insert(table.end(), tensor.shape.begin(), tensor.shape.end());
-  table.resize(1 + 2 * tensor.shape.size(), 0);
-  for (const ShardPiece& piece : tensor.pieces) {
-    table.push_back(piece.shard);
-    table.insert(table.end(), piece.box.offset.begin(), piece.box.offset.end());
-    table.insert(table.end(), piece.box.extent.begin(), piece.box.extent.end());
-  }
-  return table;
-}
-
-std::vector<std::uint64_t> table_of(const std::vector<ShardFile>& shards) {
-  std::vector<std::uint64_t> table;
-  for (const ShardFile& shard : shards) {
-    table.insert(table.end(), {shard.image_bytes, shard.head_crc});
-  }
-  return table;
-}
-
-/// A table, as the image's tensor and its values.
-struct Table {
-  TensorInfo info;
-  std::vector<std::uint64_t> values;
-};
-
-std::uint64_t add_to_checksum(std::span<const std::uint64_t> values, std::uint64_t crc) {
-  return codec::crc32(std::as_bytes(values), static_cast<std::uint32_t>(crc));
-}
-
-std::vector<Table> tables_of(const ShardIndex& index) {
-  std::vector<Table> tables{{{std::string(kChecksum), DType::uint64, {1, 1}}, {0}}};
-  tables.push_back({{std::string(kShards), DType::uint64, {index.shards.size(), kShardColumns}},
-                    table_of(index.shards)});
-  for (const ShardedTensor& tensor : index.tensors) {
-    tables.push_back({{std::string(kTensors) + tensor.name, DType::uint64,
-                       {1 + tensor.pieces.size(), 1 + 2 * tensor.shape.size()}},
-                      table_of(tensor)});
-  }
-  for (std::size_t i = 1; i < tables.size(); ++i) {
-    tables[0].values[0] = add_to_checksum(tables[i].values, tables[0].values[0]);
-  }
-  return tables;  // in bytewise order: "checksum", "shards", "tensors/…"
-}
-
-std::vector<std::uint64_t> read_table(const ImageFile& file, const PlacedTensor& tensor) {
-  if (tensor.dtype != DType::uint64 || tensor.shape.size() != 2) {
-    refuse(file.path(), "'" + tensor.name + "' is no table of an index");
-  }
-  std::vector<std::uint64_t> values(element_count(tensor.shape));
-  if (!values.empty()) file.read(std::as_writable_bytes(std::span(values)), tensor.offset);
-  return values;
-}
-
-/// All tables of an index, the first of which is the checksum.
-std::vector<std::vector<std::uint64_t>> read_checked_tables(const ImageFile& file,
-                                                            const ImageIndex& image) {
-  if (image.tensors.empty() || image.tensors.front().name != kChecksum) {
-    refuse(file.path(), "it is no index of shards: it has no checksum");
-  }
-  std::vector<std::vector<std::uint64_t>> tables;
-  std::uint64_t crc = 0;
+std::vector<IndexTable> read_tables(const ImageFile& file, const ImageIndex& image) {
+  std::vector<IndexTable> tables;
   for (const PlacedTensor& stored : image.tensors) {
-    tables.push_back(read_table(file, stored));
-    if (tables.size() > 1) crc = add_to_checksum(tables.back(), crc);
-  }
-  if (tables.front().size() != 1 || tables.front().front() != crc) {
-    refuse(file.path(), "the CRC of its tables is " + std::to_string(crc) + ", another was expected");
+    IndexTable table{stored, {}};
+    if (stored.offset != kNoOffset) {
+      table.values.resize(element_count(stored.shape) * size_of(stored.dtype) /
+                          sizeof(std::uint64_t));
+      file.read(std::as_writable_bytes(std::span(table.values)), stored.offset);
+    }
+    tables.push_back(std::move(table));
   }
   return tables;
-}
-
-ShardFile shard_of_row(std::span<const std::uint64_t> row) {
-  return {row[0], static_cast<std::uint32_t>(row[1])};
-}
-
-void check_boxes(const ShardedTensor& tensor, std::uint64_t shards, const fs::path& path) {
-  std::vector<Box> boxes;
-  for (const ShardPiece& piece : tensor.pieces) {
-    const Box& box = piece.box;
-    bool inside = piece.shard < shards && !is_empty(box);
-    for (std::size_t d = 0; d < tensor.shape.size(); ++d) {
-      inside = inside && box.offset[d] <= tensor.shape[d] &&
-               box.extent[d] <= tensor.shape[d] - box.offset[d];
-    }
-    if (!inside) refuse(path, "a box of '" + tensor.name + "' leaves its shape or the shards");
-    boxes.push_back(box);
-  }
-  if (plan::find_defect(tensor.shape, boxes)) {
-    refuse(path, "the boxes of '" + tensor.name + "' do not cover it exactly once");
-  }
-}
-
-ShardedTensor tensor_of(const PlacedTensor& stored, std::span<const std::uint64_t> values,
-                        std::uint64_t shards, const fs::path& path) {
-  const std::uint64_t columns = stored.shape[1];
-  const std::size_t rank = columns / 2;
-  if (columns % 2 != 1 || rank > kLargestRank || stored.shape[0] < 1 || values[0] >= kDTypeCount) {
-    refuse(path, "'" + stored.name + "' is no table of a tensor");
-  }
-  ShardedTensor tensor;
-  tensor.name = stored.name.substr(kTensors.size());
-  tensor.dtype = static_cast<DType>(values[0]);
-  tensor.shape.assign(values.begin() + 1, values.begin() + 1 + static_cast<std::ptrdiff_t>(rank));
-  for (std::uint64_t row = 1; row < stored.shape[0]; ++row) {
-    const auto cells = values.subspan(row * columns, columns);
-    const auto offset = cells.subspan(1, rank);
-    const auto extent = cells.subspan(1 + rank, rank);
-    tensor.pieces.push_back(
-        {cells[0], {{offset.begin(), offset.end()}, {extent.begin(), extent.end()}}});
-  }
-  check_boxes(tensor, shards, path);
-  return tensor;
 }
 
 bool same_checkpoint(const Record& a, const Record& b) {
@@ -232,10 +125,10 @@ std::string piece_name(std::string_view tensor, const Box& box) {
 }
 
 IndexImage make_index_image(const ShardIndex& index) {
-  const std::vector<Table> tables = tables_of(index);
+  const std::vector<IndexTable> tables = tables_of(index);
   std::vector<TensorInfo> infos;
-  for (const Table& table : tables) infos.push_back(table.info);
-  IndexImage image{lay_out_in_blocks(infos, kIndexBlock), {}, index.shards.size()};
+  for (const IndexTable& table : tables) infos.push_back(table.info);
+  IndexImage image{lay_out_in_blocks(infos, kIndexBlock), {}};
   const ImageLayout& layout = image.layout;
   image.body.resize(layout.tail_offset - layout.head_bytes);
   for (std::size_t i = 0; i < tables.size(); ++i) {
@@ -265,21 +158,12 @@ ReadIndex read_shard_index(const fs::path& directory, const Unlock& unlock) {
     refuse(file.path(), "it has " + std::to_string(file.size()) + " bytes, more than an index has");
   }
   const ImageIndex image = read_index(file);
-  const std::vector<std::vector<std::uint64_t>> tables = read_checked_tables(file, image);
+  const std::vector<IndexTable> tables = read_tables(file, image);
   ReadIndex read{image.record, {}, file.sealed() != nullptr};
-  for (std::size_t i = 1; i < tables.size(); ++i) {
-    const PlacedTensor& stored = image.tensors[i];
-    const std::vector<std::uint64_t>& values = tables[i];
-    if (stored.name == kShards && stored.shape[1] == kShardColumns) {
-      for (std::uint64_t row = 0; row < stored.shape[0]; ++row) {
-        read.index.shards.push_back(shard_of_row(std::span(values).subspan(row * kShardColumns)));
-      }
-    } else if (stored.name.starts_with(kTensors)) {
-      read.index.tensors.push_back(
-          tensor_of(stored, values, read.index.shards.size(), file.path()));
-    } else {
-      refuse(file.path(), "'" + stored.name + "' does not belong into an index");
-    }
+  try {
+    read.index = index_of(tables);
+  } catch (const Error& error) {
+    throw Error(error.code(), file.path().string() + ": " + error.what());
   }
   check_place(file, image.record, {read.index.shards.size(), read.index.shards.size()});
   return read;

@@ -52,7 +52,6 @@ struct ShardIndex {
 struct IndexImage {
   ImageLayout layout;
   std::vector<std::byte> body;  ///< [head_bytes, tail_offset)
-  std::uint64_t shards = 0;
 };
 IndexImage make_index_image(const ShardIndex& index);
 

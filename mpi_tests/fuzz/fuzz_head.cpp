@@ -1,0 +1,56 @@
+// The parser of heads. Input: four numbers of the record, then the head. The superblock's checksum
+// is repaired. The mutator knows that words are 8 bytes and that most of them are addresses.
+#include <random>
+
+#include "codec/lookup3.hpp"
+#include "fuzz/input.hpp"
+#include "storage/head_reader.hpp"
+#include "storage/image_format.hpp"
+#include "storage/little_endian.hpp"
+
+using namespace cairn;
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+  constexpr std::size_t kWord = 8;
+  std::minstd_rand random(seed);
+  if (size < 2 * kWord || random() % 3 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const auto place = [&] { return random() % (size / kWord) * kWord; };
+  const std::size_t to = place();
+  const std::size_t from = place();
+  const std::size_t count = std::min(kWord * (1 + random() % 5), size - std::max(to, from));
+  if (random() % 4 == 0) {
+    LLVMFuzzerMutate(data + to, kWord, kWord);  // one word changes, the others stay in place
+  } else {
+    std::memmove(data + to, data + from, random() % 4 == 0 ? count : kWord);
+  }
+  return size;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Input input(data, size);
+  storage::Record record;
+  record.head_bytes = input.number<std::uint64_t>();
+  record.tail_offset = record.table_offset = input.number<std::uint64_t>();
+  record.table_entries = input.number<std::uint64_t>();
+  record.image_bytes = input.number<std::uint64_t>();
+  const auto rest = input.rest();
+  std::vector<std::byte> head(rest.begin(), rest.end());
+  constexpr std::size_t kSumAt = 44;
+  if (head.size() > kSumAt + 4) {
+    storage::store_little_endian(std::span(head).subspan(kSumAt),
+                                 codec::lookup3(std::span(head).first(kSumAt)));
+  }
+  fuzz::accepts([&] {
+    for (const PlacedTensor& tensor : storage::read_head(head, record)) {
+      fuzz::require(tensor.shape.size() <= storage::kLargestRank);
+      const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
+      if (bytes == 0) continue;
+      fuzz::require(tensor.offset >= record.head_bytes && tensor.offset <= record.tail_offset &&
+                    bytes <= record.tail_offset - tensor.offset);
+    }
+  });
+  return 0;
+}

@@ -1,0 +1,48 @@
+#include "storage/library_walk.hpp"
+
+#include "storage/dataset_names.hpp"
+#include "storage/hdf5.hpp"
+#include "storage/hdf5_types.hpp"
+#include "storage/hdf5_walk.hpp"
+
+namespace cairn::testing {
+namespace {
+
+using namespace cairn::storage;
+
+bool is_own(const std::string& path) {
+  return path.starts_with(std::string(kOwnGroup) + '/') ||
+         path.starts_with(std::string(kInfoGroup) + '/');
+}
+
+PlacedTensor read_dataset(const FoundObject& found, const Hdf5Types& types) {
+  PlacedTensor tensor;
+  tensor.name = name_of_path(found.path);
+  const H5Datatype type(checked(H5Dget_type(found.id), "read the type of", found.path));
+  tensor.dtype = types.dtype_of(type.get()).value();
+  tensor.shape = shape_of(found.id, found.path).value();
+  tensor.offset = H5Dget_storage_size(found.id) == 0 ? kNoOffset : H5Dget_offset(found.id);
+  return tensor;
+}
+
+H5File open_head(const ScratchFile& head) {
+  const H5PropertyList access(checked(H5Pcreate(H5P_FILE_ACCESS), "prepare reading"));
+  checked(H5Pset_fapl_stdio(access.get()), "prepare reading");
+  const std::string path = head.path();
+  return H5File(checked(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), "open the head"));
+}
+
+}  // namespace
+
+std::vector<PlacedTensor> walk_with_library(const ScratchFile& head) {
+  const Hdf5Lock lock;
+  const H5File file = open_head(head);
+  const Hdf5Types types;
+  std::vector<PlacedTensor> tensors;
+  walk_links(file.get(), head.file().size(), [&](const FoundObject& found) {
+    if (!is_own(found.path)) tensors.push_back(read_dataset(found, types));
+  });
+  return tensors;
+}
+
+}  // namespace cairn::testing
