@@ -16,14 +16,19 @@ MAY = {
     "storage": {"base", "codec", "plan", "policy"},
     "coord": {"base", "codec", "plan", "policy", "storage"},
     "api": {"base", "codec", "plan", "policy", "storage", "coord"},
+    "tools": set(),  # the public face, as any other program
 }
+
+# Whom a tool may ask besides: its options, its JSON, MPI, and whether it talks to a terminal. Of
+# the standard library, what C++ has.
+TOOLS_MAY = re.compile(r"CLI/.*|nlohmann/.*|mpi\.h|unistd\.h|[a-z_]+")
 
 # The public headers that are plain values; every room may use them. The rest need MPI.
 VALUES = {"config", "dtype", "error", "export", "key", "listener", "options", "slice", "source", "state"}
 
 # Foreign headers and the rooms that may include them.
 FOREIGN = {
-    r"mpi\.h": {"coord", "api"},
+    r"mpi\.h": {"coord", "api", "tools"},
     r"hdf5\.h|H5\w*\.h": {"storage"},
     r"zlib\.h|libdeflate\.h|isa-l/.*|openssl/.*": {"codec"},
     r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
@@ -34,7 +39,7 @@ FOREIGN = {
 EXCEPTIONS = {("storage/hdf5_writer.hpp", "mpi.h"), ("storage/hdf5_writer.cpp", "mpi.h"),
               ("storage/foreign_file.hpp", "mpi.h")}
 
-# Only coord talks to other ranks. api may ask whether MPI still runs.
+# Only coord talks to other ranks, and tools, which are programs. api may ask whether MPI still runs.
 MPI_CALL = re.compile(r"\bMPI_[A-Z][a-z]\w*\s*\(")
 MPI_QUESTIONS = {"MPI_Initialized", "MPI_Finalized"}
 
@@ -48,17 +53,19 @@ def check_file(path, room, src):
         head = target.split("/")[0]
         if target.startswith("cairn/"):
             header = target.removeprefix("cairn/").removesuffix(".hpp")
-            if header not in VALUES and room not in {"coord", "api"}:
+            if header not in VALUES and room not in {"coord", "api", "tools"}:
                 yield f"{name}: {target} needs MPI; {room} may use plain values only"
         elif kind == '"' and head in MAY:
             if head != room and head not in MAY[room]:
                 yield f"{name}: {room} must not include {head} ({target})"
         elif kind == '"':
             yield f"{name}: \"{target}\" is in no room"
+        elif room == "tools" and not TOOLS_MAY.fullmatch(target):
+            yield f"{name}: <{target}> is not for tools, which use the public face"
         for pattern, rooms in FOREIGN.items():
             if re.fullmatch(pattern, target) and room not in rooms and (name, target) not in EXCEPTIONS:
                 yield f"{name}: {target} belongs to {', '.join(sorted(rooms))}"
-    if room != "coord":
+    if room not in {"coord", "tools"}:
         for call in MPI_CALL.findall(text):
             if call.rstrip("( ") not in MPI_QUESTIONS:
                 yield f"{name}: calls {call.rstrip('( ')}; only coord does"

@@ -3,6 +3,7 @@
 #include "cairn/config.hpp"           // IWYU pragma: export
 #include "cairn/dtype.hpp"            // IWYU pragma: export
 #include "cairn/error.hpp"            // IWYU pragma: export
+#include "cairn/inspect.hpp"          // IWYU pragma: export
 #include "cairn/key.hpp"              // IWYU pragma: export
 #include "cairn/listener.hpp"         // IWYU pragma: export
 #include "cairn/model_checkpoint.hpp" // IWYU pragma: export

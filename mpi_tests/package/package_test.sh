@@ -34,10 +34,15 @@ use_by_pkg_config() {  # PREFIX [--static]
     run_stranger "$prefix/stranger"
 }
 
+# Where the program was built, it is installed and finds its library.
+use_tool() {  # PREFIX
+  [[ ! -x $1/bin/cairn ]] || "$1/bin/cairn" ls "$1/cmake/stranger.checkpoints"
+}
+
 build_from_objects() {  # BUILD_SHARED_LIBS
   quietly cmake -S "$root" -B "$work/build" -DBUILD_SHARED_LIBS="$1" \
     -DCAIRN_OBJECTS="$object_list" -DCAIRN_BUILD_TESTS=OFF -DCAIRN_BUILD_BENCH=OFF \
-    -DCAIRN_BUILD_EXAMPLES=OFF -DCMAKE_CXX_COMPILER="$cxx"
+    -DCAIRN_BUILD_EXAMPLES=OFF -DCAIRN_BUILD_TOOLS=OFF -DCMAKE_CXX_COMPILER="$cxx"
   quietly cmake --build "$work/build"
 }
 
@@ -52,9 +57,11 @@ fi
 
 quietly cmake --install "$static" --prefix "$work/static"
 use_by_cmake "$work/static"
+use_tool "$work/static"
 use_by_pkg_config "$work/static" --static
 
 quietly cmake --install "$shared" --prefix "$work/shared"
 use_by_cmake "$work/shared"
+use_tool "$work/shared"
 use_by_pkg_config "$work/shared"
 /usr/bin/python3 "$here/check_exports.py" "$(find "$work/shared" -name libcairn.so)" "$root"

@@ -58,6 +58,9 @@ struct ImageIndex {
 /// there; `mismatch` for a format version or feature that this reader does not know.
 Record read_record(const ImageFile& file);
 
+/// The CRCs of the blocks, which agree with that of the whole; none where the record says so.
+std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record);
+
 /// Reads and checks record, head and tail, then every tensor's place: contiguous, inside the body,
 /// overlapping no other, of a known type, reached by hard links alone. Without the HDF5 library.
 ImageIndex read_index(const ImageFile& file);

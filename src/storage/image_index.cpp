@@ -80,8 +80,8 @@ std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& reco
   return tensors;
 }
 
-/// The CRCs of the blocks, where there are any, once the table's own CRC is right. They and the CRC
-/// of the whole say the same.
+}  // namespace
+
 std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record) {
   const auto table = read_checked(file, "tail", record.tail_offset,
                                   record.table_entries * kTableEntryBytes, record.tail_crc);
@@ -99,8 +99,6 @@ std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record
   }
   return crcs;
 }
-
-}  // namespace
 
 ImageIndex read_index(const ImageFile& file) {
   ImageIndex index{.record = read_record(file), .tensors = {}, .crcs = {}};

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cairn/dtype.hpp"
+#include "cairn/error.hpp"
+#include "cairn/export.hpp"
+#include "cairn/key.hpp"
+#include "cairn/options.hpp"
+#include "cairn/save.hpp"
+#include "cairn/slice.hpp"
+
+namespace cairn {
+
+/// A checkpoint as it can be told without reading its values, and without a key.
+struct CheckpointInfo {
+  std::filesystem::path path;         ///< the file, or the directory of shards
+  bool shards = false;                ///< a directory with a file per rank
+  bool sealed = false;                ///< encrypted
+  bool breakpoint = false;            ///< saved because the loop ended by an exception or a signal
+  std::string series;                 ///< "run" or "run_1"; empty: saved by `save`
+  std::uint64_t sequence = 0;         ///< counts the checkpoints of a series; the highest is the newest
+  std::uint64_t step = 0;             ///< that it was saved after
+  std::uint64_t epoch = 0;            ///< of that step, counted from 1
+  std::uint64_t step_in_epoch = 0;    ///< counted from 1
+  std::uint64_t steps_per_epoch = 0;  ///< 0: not known
+  Time saved_at{};                    ///< as the saving run's clock had it
+  RunId run_id{};                     ///< of the run that saved it
+  std::uint64_t bytes = 0;            ///< on the disk, of all its files
+  /// Why it cannot be read. Series, epoch and step are those of its name then, the rest is 0.
+  std::optional<Error> problem;
+  /// It is whole and says that it is another checkpoint than its name says: what it is. `restore`
+  /// passes over it; `load` takes it.
+  std::optional<std::string> misnamed;
+};
+
+/// Something in a directory of checkpoints that is none, or none any more.
+struct Leftover {
+  /// What it was.
+  enum class Kind : std::uint8_t {
+    temporary,    ///< is being written, or was when its job died
+    trash,        ///< is being deleted, or was when its job died
+    replaced,     ///< put aside while another save of the same step was published
+    quarantined,  ///< found damaged and put aside
+  };
+  std::filesystem::path path;  ///< where it is
+  Kind kind{};                 ///< what it was
+  std::uint64_t bytes = 0;     ///< on the disk
+};
+
+/// Local. The name as it stands above: "temporary".
+CAIRN_API std::string_view to_string(Leftover::Kind kind) noexcept;
+
+/// What is in a directory.
+struct Listing {
+  /// By series, those of later runs first; in a series the newest first, before them those that
+  /// cannot tell.
+  std::vector<CheckpointInfo> checkpoints;
+  std::vector<Leftover> leftovers;  ///< by path
+};
+
+/// Local. What the checkpoint at `path` says of itself, as `list` has it. Throws `not_found`.
+CAIRN_API CheckpointInfo identify(const std::filesystem::path& path);
+
+/// Local. The checkpoints in `directory`, and in those that its catalog names. Their structure is
+/// not looked at, only what they say of themselves. Throws `not_found` where there is no such
+/// directory, `damaged` where the catalog is.
+CAIRN_API Listing list(const std::filesystem::path& directory);
+
+/// A box of a tensor, in one piece and row-major.
+struct Piece {
+  Shape offset;          ///< of its first element in the tensor
+  Shape extent;          ///< of the box
+  std::size_t file = 0;  ///< index into `Contents::files`
+  /// Byte of the file; of a sealed file, of the image in it. Nothing where the file has a problem.
+  std::optional<std::uint64_t> position;
+};
+
+/// A tensor and where it lies.
+struct StoredTensor {
+  std::string name;           ///< as it was given to `State::add`: any bytes
+  DType dtype{};              ///< of its elements
+  Shape shape;                ///< of the whole tensor
+  std::uint64_t bytes = 0;    ///< of its values
+  std::vector<Piece> pieces;  ///< they cover it exactly once; none where it is empty
+};
+
+/// One file of a checkpoint.
+struct StoredFile {
+  std::filesystem::path path;    ///< where it is
+  std::uint64_t bytes = 0;       ///< its length
+  std::optional<Error> problem;  ///< why it, a shard, cannot be read
+};
+
+/// All structure of a checkpoint. `problem` is that of the first shard that cannot be read.
+struct Contents : CheckpointInfo {
+  std::string writer;              ///< program and version
+  std::string required_features;   ///< words separated by blanks
+  std::string optional_features;   ///< words separated by blanks
+  bool has_crc = false;            ///< every block has a CRC
+  std::optional<EncMode> enc_mode;  ///< how it is encrypted
+  std::uint64_t block_bytes = 0;   ///< of a block of values
+  std::uint64_t value_bytes = 0;   ///< of all tensors
+  std::vector<StoredFile> files;   ///< the one; of shards the index, then each shard
+  std::vector<StoredTensor> tensors;  ///< in bytewise order of their names
+};
+
+/// What opens an encrypted checkpoint.
+struct InspectOptions {
+  /// As in `LoadOptions`.
+  Key enc_key{};
+  /// As in `LoadOptions`.
+  std::optional<EncMode> enc_mode{};
+};
+
+/// Local. Reads and checks the structure of the checkpoint at `path`, no values. Missing and damaged
+/// shards are told in `Contents::files`; anything else is thrown, as by `load`.
+CAIRN_API Contents inspect(const std::filesystem::path& path, const InspectOptions& options = {});
+
+/// How to verify. The same on every rank, but for `progress`.
+struct VerifyOptions : InspectOptions {
+  /// Called on rank 0 now and then, at the end too: bytes that all ranks have checked, of how many.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress{};
+  /// As in `WriteOptions`.
+  std::chrono::seconds deadline{600};
+};
+
+/// A block, or a whole file, that is not what was written.
+struct Damage {
+  std::filesystem::path file;           ///< where
+  std::optional<std::uint64_t> offset;  ///< of the block in the file; nothing: the whole file
+  std::uint64_t bytes = 0;              ///< of the block
+  std::string reason;                   ///< in words
+  std::vector<std::string> tensors;     ///< that have values there, in bytewise order
+};
+
+/// What `verify` found. The same on every rank.
+struct VerifyReport {
+  std::filesystem::path path;                ///< the checkpoint
+  Verified verified = Verified::structure;   ///< how its blocks were
+  std::uint64_t files = 0;                   ///< that it consists of
+  std::uint64_t blocks = 0;                  ///< that were read
+  std::uint64_t bytes = 0;                   ///< that were read
+  std::vector<Damage> damage;                ///< by file and offset
+  std::optional<std::string> misnamed;       ///< as in `CheckpointInfo`
+
+  /// Local. Whether nothing is damaged.
+  [[nodiscard]] bool good() const noexcept { return damage.empty(); }
+};
+
+/// Collective over `comm`, which is duplicated and never used itself.
+/// Reads every byte of the checkpoint at `path` (rank 0's counts), the ranks sharing the work, and
+/// checks it against whatever the checkpoint has to check it against. Goes on after damage, which
+/// is reported and not thrown. On Error (`not_found`, `wrong_key`, `io`, …) every rank throws the
+/// same one.
+CAIRN_API VerifyReport verify(MPI_Comm comm, const std::filesystem::path& path,
+                              const VerifyOptions& options = {});
+
+}  // namespace cairn

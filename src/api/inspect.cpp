@@ -1,0 +1,200 @@
+#include "cairn/inspect.hpp"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+#include "storage/image.hpp"
+#include "storage/listing.hpp"
+#include "storage/shard_index.hpp"
+
+namespace cairn {
+namespace {
+
+namespace fs = std::filesystem;
+
+void take_identity(const storage::Identity& identity, CheckpointInfo& info) {
+  info.breakpoint = identity.kind == storage::CheckpointKind::breakpoint;
+  info.series = identity.series;
+  info.sequence = identity.sequence;
+  info.step = identity.step;
+  info.epoch = identity.epoch;
+  info.step_in_epoch = identity.step_in_epoch;
+  info.steps_per_epoch = identity.steps_per_epoch;
+  info.saved_at = identity.saved_at;
+  info.run_id = identity.run_id;
+}
+
+/// All that a damaged checkpoint still has.
+void take_name(const policy::CheckpointName& name, CheckpointInfo& info) {
+  info.breakpoint = name.breakpoint;
+  info.series = name.series;
+  info.epoch = name.epoch;
+  info.step_in_epoch = name.step_in_epoch;
+}
+
+CheckpointInfo info_of(const storage::Listed& listed) {
+  CheckpointInfo info;
+  info.path = listed.path;
+  info.shards = listed.kind == policy::Kind::shards;
+  info.sealed = listed.sealed;
+  info.bytes = storage::bytes_on_disk(listed.path);
+  info.problem = listed.problem;
+  info.misnamed = storage::misnaming(listed);
+  if (listed.identity) {
+    take_identity(*listed.identity, info);
+  } else if (listed.name) {
+    take_name(*listed.name, info);
+  }
+  return info;
+}
+
+/// "run_12" is series 12 of "run"; a name without a number is number 0.
+std::pair<std::string, std::uint64_t> parts_of(const std::string& series) {
+  constexpr std::size_t kMostDigits = 9;
+  const std::size_t last = series.find_last_not_of("0123456789");
+  const bool numbered = last != series.npos && series[last] == '_' && last + 1 < series.size() &&
+                        series.size() - last - 1 <= kMostDigits;
+  if (!numbered) return {series, 0};
+  return {series.substr(0, last), std::stoull(series.substr(last + 1))};
+}
+
+bool stands_before(const CheckpointInfo& a, const CheckpointInfo& b) {
+  const auto [prefix_a, number_a] = parts_of(a.series);
+  const auto [prefix_b, number_b] = parts_of(b.series);
+  const bool known_a = !a.problem;
+  const bool known_b = !b.problem;
+  return std::tie(prefix_a, number_b, known_a, b.sequence, b.saved_at, b.epoch, b.step_in_epoch,
+                  a.path) < std::tie(prefix_b, number_a, known_b, a.sequence, a.saved_at, a.epoch,
+                                     a.step_in_epoch, b.path);
+}
+
+std::uint64_t length_of(const fs::path& path) {
+  std::error_code error;
+  const auto bytes = fs::file_size(path, error);
+  return error ? 0 : bytes;
+}
+
+void take_record(const storage::Record& record, Contents& contents) {
+  take_identity(record, contents);
+  contents.writer = record.writer;
+  contents.required_features = record.required_features;
+  contents.optional_features = record.optional_features;
+  contents.has_crc = record.has_crc();
+  contents.block_bytes = record.block_bytes;
+  contents.value_bytes = record.value_bytes;
+}
+
+StoredTensor tensor_of(const TensorInfo& tensor) {
+  const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
+  return {tensor.name, tensor.dtype, tensor.shape, bytes, {}};
+}
+
+void take_mode(const storage::ImageFile& file, Contents& contents) {
+  if (file.sealed() != nullptr) contents.enc_mode = file.sealed()->header.mode;
+}
+
+void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& contents) {
+  const auto file = storage::ImageFile::open(path, unlock);
+  const storage::ImageIndex image = storage::read_index(file);
+  storage::check_same_identity(file, image.record);
+  take_mode(file, contents);
+  take_record(image.record, contents);
+  contents.files.push_back({path, length_of(path), std::nullopt});
+  for (const PlacedTensor& placed : image.tensors) {
+    StoredTensor tensor = tensor_of(placed);
+    if (placed.offset != kNoOffset) {
+      tensor.pieces.push_back({Shape(placed.shape.size(), 0), placed.shape, 0, placed.offset});
+    }
+    contents.tensors.push_back(std::move(tensor));
+  }
+}
+
+/// The places of the datasets of a shard, in bytewise order of their names; none where it cannot be
+/// read, which is noted.
+std::vector<PlacedTensor> take_shard(const fs::path& directory, std::uint64_t shard,
+                                     const storage::ReadIndex& index,
+                                     const storage::Unlock& unlock, Contents& contents) {
+  const fs::path path =
+      directory / storage::shard_file_name(shard, index.index.shards.size(), index.sealed);
+  contents.files.push_back({path, length_of(path), std::nullopt});
+  try {
+    const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
+    take_mode(read.file, contents);
+    contents.block_bytes = read.image.record.block_bytes;
+    return read.image.tensors;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::wrong_key) throw;
+    contents.files.back().problem = error;
+    if (!contents.problem) contents.problem = error;
+    return {};
+  }
+}
+
+void take_shards(const fs::path& directory, const storage::Unlock& unlock, Contents& contents) {
+  const storage::ReadIndex read = storage::read_shard_index(directory, unlock);
+  take_record(read.record, contents);
+  const fs::path index = storage::index_path(directory);
+  contents.files.push_back({index, length_of(index), std::nullopt});
+  std::vector<std::vector<PlacedTensor>> placed;
+  for (std::uint64_t s = 0; s < read.index.shards.size(); ++s) {
+    placed.push_back(take_shard(directory, s, read, unlock, contents));
+  }
+  contents.value_bytes = 0;
+  for (const storage::ShardedTensor& stored : read.index.tensors) {
+    StoredTensor tensor = tensor_of(stored);
+    contents.value_bytes += tensor.bytes;
+    for (const storage::ShardPiece& piece : stored.pieces) {
+      const auto& there = placed[piece.shard];
+      const auto at = std::ranges::lower_bound(
+          there, storage::piece_name(stored.name, piece.box), {}, &PlacedTensor::name);
+      tensor.pieces.push_back({piece.box.offset, piece.box.extent, 1 + piece.shard,
+                               at == there.end() ? std::nullopt : std::optional(at->offset)});
+    }
+    contents.tensors.push_back(std::move(tensor));
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Leftover::Kind kind) noexcept {
+  constexpr std::array<std::string_view, 4> kNames{"temporary", "trash", "replaced", "quarantined"};
+  return kNames.at(static_cast<std::size_t>(kind));
+}
+
+Listing list(const fs::path& directory) {
+  const storage::DirectoryListing found = storage::look_at(directory);
+  Listing listing;
+  for (const storage::Listed& listed : found.checkpoints) {
+    listing.checkpoints.push_back(info_of(listed));
+  }
+  std::ranges::sort(listing.checkpoints, stands_before);
+  for (const storage::ListedRemnant& left : found.remnants) {
+    const auto kind = static_cast<Leftover::Kind>(left.remnant);  // named alike
+    listing.leftovers.push_back({left.path, kind, storage::bytes_on_disk(left.path)});
+  }
+  return listing;
+}
+
+CheckpointInfo identify(const fs::path& path) {
+  const storage::Listed listed = storage::look_at_one(path);
+  std::error_code ignored;
+  if (listed.problem && !fs::exists(path, ignored)) throw *listed.problem;
+  return info_of(listed);
+}
+
+Contents inspect(const fs::path& path, const InspectOptions& options) {
+  const storage::Unlock unlock{options.enc_key, options.enc_mode};
+  storage::check(unlock);
+  Contents contents;
+  static_cast<CheckpointInfo&>(contents) = identify(path);
+  if (contents.problem) throw *contents.problem;
+  if (contents.shards) {
+    take_shards(path, unlock, contents);
+  } else {
+    take_image(path, unlock, contents);
+  }
+  return contents;
+}
+
+}  // namespace cairn
