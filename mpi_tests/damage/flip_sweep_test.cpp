@@ -16,7 +16,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 }
 
 std::uint64_t flips() {
-  return number_from("CAIRN_FLIPS", 6);
+  return number_from("CAIRN_FLIPS", 4);
 }
 /// The sweep that counts is made on a state of the size that the format's blocks are for; of
 /// shards, SM4 opens less, since it is slow.

@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(Protections, MistakenRecord,
                                                   })),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(Protections, MistakenShard,
-                         ::testing::ValuesIn(only(every_protection(),
+                         ::testing::ValuesIn(only(main_protections(),
                                                   [](const Protected& how) { return how.shards; })),
                          name_of);
 
