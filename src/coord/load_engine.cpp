@@ -73,8 +73,12 @@ bool LoadEngine::start_reads() {
     const std::size_t i = free_slots_.back();
     free_slots_.pop_back();
     slots_[i].block = &routes_.blocks[next_block_++];
-    const auto [file, offset] = files_.locate(origin(slots_[i]));
-    io_.submit(*file, slots_[i].bytes, offset, i, origin(slots_[i]));
+    if (error_) {  // the load is lost: go on for the others, spare the disk
+      read_slots_[static_cast<std::size_t>(slots_[i].block - routes_.blocks.data())] = i;
+    } else {
+      const auto [file, offset] = files_.locate(origin(slots_[i]));
+      io_.submit(*file, slots_[i].bytes, offset, i, origin(slots_[i]));
+    }
     moved = true;
   }
   return moved;
@@ -99,6 +103,7 @@ void LoadEngine::hand_out(std::size_t i) {
   Slot& slot = slots_[i];
   const std::uint64_t begin = origin(slot);
   for (const std::uint32_t m : slot.block->mine) {
+    if (error_) break;  // nothing of what is in the slot belongs into the state
     const plan::Holding& holding = routes_.mine[m];
     const std::uint64_t first = bytes_before(holding.image, begin);
     const std::uint64_t last = bytes_before(holding.image, begin + routes_.block_bytes);

@@ -13,6 +13,7 @@
 
 #include "base/listing.hpp"
 #include "cairn/error.hpp"
+#include "codec/crc32.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/shard_tables.hpp"
 
