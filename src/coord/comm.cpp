@@ -95,9 +95,8 @@ void Comm::check_deadline(std::chrono::steady_clock::time_point since,
 }
 
 void Patience::pause() noexcept {
-  constexpr unsigned kYields = 500;  // well below a millisecond, where nobody else wants to run
   constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 20'000};
-  if (pauses_ < kYields) {
+  if (pauses_ < yields_) {
     ++pauses_;
     sched_yield();
   } else {
@@ -109,7 +108,7 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
   refuse_if_broken();
   constexpr unsigned kTestsBetweenLooksAtTheClock = 64;
   const auto since = std::chrono::steady_clock::now();
-  Patience patience;
+  Patience patience(Patience::kForAnswers);
   for (unsigned tests = 1;; ++tests) {
     int done = 0;
     check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,

@@ -18,12 +18,20 @@ namespace cairn::coord {
 /// long, the processor belongs to those who have work, such as the threads that seal and write.
 class Patience {
  public:
+  /// Enough where blocks of megabytes are what moves: they take a millisecond each.
+  static constexpr unsigned kForBlocks = 10;
+  /// Below a millisecond: most answers are on their way.
+  static constexpr unsigned kForAnswers = 500;
+
+  /// `yields`: how often it gives the processor away before it sleeps for a moment.
+  explicit Patience(unsigned yields) noexcept : yields_(yields) {}
   /// Something moved.
   void reset() noexcept { pauses_ = 0; }
   /// Nothing did: gives the processor away for a moment.
   void pause() noexcept;
 
  private:
+  unsigned yields_;
   unsigned pauses_ = 0;
 };
 

@@ -28,7 +28,7 @@ LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
 
 std::optional<Error> LoadEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
-  Patience patience;
+  Patience patience(Patience::kForBlocks);
   while (!done()) {
     bool moved = post_receives();
     moved |= start_reads();

@@ -33,7 +33,7 @@ SaveEngine::SaveEngine(const Comm& comm, const plan::Routes& routes,
 
 std::optional<Error> SaveEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
-  Patience patience;
+  Patience patience(Patience::kForBlocks);
   while (!done()) {
     bool moved = start_blocks();
     moved |= post_receives();

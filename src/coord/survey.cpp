@@ -195,7 +195,8 @@ std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::p
       const bool missing = error.code() == ErrorCode::not_found && fs::exists(directory);
       if (!missing && error.code() != ErrorCode::damaged) throw;
       if (comm.rank() == 0) {
-        const fs::path path = storage::index_path(directory);
+        const fs::path path = missing ? directory / storage::index_file_name(false)
+                                      : storage::index_path(directory);
         const std::string why = missing ? "the index is missing" : reason_of(path, error);
         survey.damage.push_back({path, std::nullopt, 0, why, {}});
       }

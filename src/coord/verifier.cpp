@@ -87,7 +87,7 @@ class BlockReader final : private storage::BlockFilter {
     std::vector<std::size_t> free(slots_.size());
     std::iota(free.begin(), free.end(), std::size_t{0});
     std::uint64_t begun = 0;
-    Patience patience;
+    Patience patience(Patience::kForBlocks);
     while ((begun < quota && !done()) || free.size() < slots_.size()) {
       while (!free.empty() && begun < quota && !done()) {
         begun += start(free.back());

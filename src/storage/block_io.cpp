@@ -6,8 +6,9 @@
 namespace cairn::storage {
 namespace {
 
-/// Two requests under way keep a device busy while one of them completes.
-constexpr int kThreads = 2;
+/// Two requests under way keep a device busy while one of them completes; more are there for what
+/// is sealed or summed meanwhile.
+constexpr int kThreads = 4;
 
 }  // namespace
 

@@ -54,9 +54,10 @@ std::optional<policy::Kind> kind_of(std::string_view name) {
 
 void read_into(Listed& listed) {
   const bool shards = listed.kind == policy::Kind::shards;
-  const fs::path file = shards ? index_path(listed.path) : listed.path;
-  listed.sealed = kind_of(file.filename().string()) == policy::Kind::sealed;
+  listed.sealed = listed.kind == policy::Kind::sealed;  // by its name, where there is no more to see
   try {
+    const fs::path file = shards ? index_path(listed.path) : listed.path;
+    listed.sealed = kind_of(file.filename().string()) == policy::Kind::sealed;
     listed.sealed = is_sealed(PosixFile::open_for_reading(file));
     listed.identity = identity_at(listed.path, shards);
   } catch (const Error& error) {
