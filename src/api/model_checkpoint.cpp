@@ -5,6 +5,7 @@
 #include "codec/random.hpp"
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
+#include "coord/candidate.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
@@ -269,7 +270,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     Restored restored;
     bool tried = false;  // to load one that turned out to be damaged, perhaps after values moved
     for (std::size_t i = 0;; ++i) {
-      const std::optional<Candidate> candidate = share_candidate(candidates, i);
+      const std::optional<coord::Candidate> candidate =
+          coord::share_candidate(comm_, candidates, i);
       if (!candidate) throw_none_good(restored.skipped);
       try {
         if (candidate->problem) throw Error(*candidate->problem);
@@ -296,31 +298,6 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     restored.warnings.push_back(
         std::to_string(left) + " tensors were not loaded from " + restored.path.string() +
         " (missing, different); they may hold values of the damaged ones that were tried before");
-  }
-
-  struct Candidate {
-    std::filesystem::path path;
-    std::optional<Error> problem;  ///< known before it is opened
-  };
-
-  /// Collective. Rank 0's i-th candidate; nothing after the last.
-  std::optional<Candidate> share_candidate(const std::vector<storage::Found>& candidates,
-                                           std::size_t i) const {
-    WireWriter writer;
-    if (comm_.rank() == 0 && i < candidates.size()) {
-      const storage::Found& found = candidates[i];
-      writer.put_text(found.path.string()).put(found.problem.has_value());
-      if (found.problem) writer.put(found.problem->code()).put_text(found.problem->what());
-    }
-    const Bytes told = comm_.broadcast(writer.take());
-    if (told.empty()) return std::nullopt;
-    WireReader reader(told);
-    Candidate candidate{reader.get_text(), std::nullopt};
-    if (reader.get<bool>()) {
-      const auto code = reader.get<ErrorCode>();
-      candidate.problem.emplace(code, reader.get_text());
-    }
-    return candidate;
   }
 
   void skip(std::vector<Skipped>& skipped, const std::filesystem::path& path,

@@ -18,12 +18,12 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <string>
 
 #include "base/slice_access.hpp"
 #include "codec/random.hpp"
 #include "coord/collective_file.hpp"
+#include "coord/hosts.hpp"
 #include "coord/reference_writer.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
@@ -34,30 +34,14 @@
 
 namespace cairn::coord {
 
-namespace {
-
-/// Collective. On how many hosts the ranks are, as rank 0 is told.
-std::uint64_t count_hosts(const Comm& comm) {
-  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
-  int length = 0;
-  MPI_Get_processor_name(name.data(), &length);
-  WireWriter writer;
-  writer.put_text({name.data(), static_cast<std::size_t>(length)});
-  std::set<std::string> hosts;
-  for (const Bytes& told : comm.gather(writer.take())) hosts.insert(WireReader(told).get_text());
-  return hosts.size();
-}
-
-}  // namespace
-
 /// What is being written.
 struct Saver::Target {
   std::unique_ptr<storage::ImageWriter> writer;        ///< of the one file, or this rank's shard
   std::unique_ptr<storage::ImageWriter> index_writer;  ///< rank 0 only
-  std::unique_ptr<storage::Commit> commit;     ///< rank 0 only
-  std::optional<storage::PosixFile> file;      ///< the one file, or this rank's shard
-  std::optional<storage::PosixFile> index;     ///< of shards; rank 0 only
-  std::unique_ptr<CollectiveFile> collective;  ///< with the writer mpiio
+  std::unique_ptr<storage::Commit> commit;             ///< rank 0 only
+  std::optional<storage::PosixFile> file;              ///< the one file, or this rank's shard
+  std::optional<storage::PosixFile> index;             ///< of shards; rank 0 only
+  std::unique_ptr<CollectiveFile> collective;          ///< with the writer mpiio
   std::filesystem::path temporary;
   bool reserved = false;
   bool direct = false;

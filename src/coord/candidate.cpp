@@ -1,0 +1,24 @@
+#include "coord/candidate.hpp"
+
+namespace cairn::coord {
+
+std::optional<Candidate> share_candidate(const Comm& comm, std::span<const storage::Found> found,
+                                         std::size_t i) {
+  WireWriter writer;
+  if (comm.rank() == 0 && i < found.size()) {
+    const storage::Found& one = found[i];
+    writer.put_text(one.path.string()).put(one.problem.has_value());
+    if (one.problem) writer.put(one.problem->code()).put_text(one.problem->what());
+  }
+  const Bytes told = comm.broadcast(writer.take());
+  if (told.empty()) return std::nullopt;
+  WireReader reader(told);
+  Candidate candidate{reader.get_text(), std::nullopt};
+  if (reader.get<bool>()) {
+    const auto code = reader.get<ErrorCode>();
+    candidate.problem.emplace(code, reader.get_text());
+  }
+  return candidate;
+}
+
+}  // namespace cairn::coord

@@ -1,0 +1,20 @@
+#include "coord/hosts.hpp"
+
+#include <array>
+#include <set>
+#include <string>
+
+namespace cairn::coord {
+
+std::uint64_t count_hosts(const Comm& comm) {
+  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+  int length = 0;
+  MPI_Get_processor_name(name.data(), &length);
+  WireWriter writer;
+  writer.put_text({name.data(), static_cast<std::size_t>(length)});
+  std::set<std::string> hosts;
+  for (const Bytes& told : comm.gather(writer.take())) hosts.insert(WireReader(told).get_text());
+  return hosts.size();
+}
+
+}  // namespace cairn::coord
