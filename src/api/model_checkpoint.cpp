@@ -6,6 +6,7 @@
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/candidate.hpp"
+#include "coord/load_steps.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
@@ -38,6 +39,7 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
       .put(settings.steps_per_epoch)
       .put(settings.integrated_save)
       .put(settings.crc_check)
+      .put(settings.quarantine_damaged)
       .put(settings.enc_mode)
       .put(codec::fingerprint(settings.enc_key))
       .put(settings.write.writer)
@@ -116,7 +118,9 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       coord::run_on_root(comm_, [&] { found = open_existing(series); });
       found = coord::all_of<std::int32_t>(comm_, found ? 1 : 0, MPI_MAX) == 1;
       if (!found) return std::nullopt;
-      return restore_newest(state, with_protection(options));
+      const LoadOptions protected_options = with_protection(options);
+      coord::check_options(comm_, protected_options);
+      return restore_newest(state, protected_options);
     } catch (const Error&) {
       // Without a committed save of this run the series was only looked at.
       if (!has_saved_) series_.reset();

@@ -5,6 +5,7 @@
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/foreign_loader.hpp"
+#include "coord/load_steps.hpp"
 #include "coord/loader.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
@@ -26,15 +27,6 @@ std::uint64_t digest_of(const SaveOptions& options) {
   writer.put(options.writer).put(options.block_bytes).put(options.durable);
   writer.put(options.integrated_save).put(options.crc_check).put(options.enc_mode);
   writer.put(codec::fingerprint(options.enc_key));
-  return number_of(std::move(writer));
-}
-
-std::uint64_t digest_of(const LoadOptions& options) {
-  WireWriter writer;
-  writer.put(options.strict).put(static_cast<bool>(options.filter)).put(options.convert_dtype);
-  writer.put(options.allow_overflow).put_text(options.strip_prefix).put_text(options.add_prefix);
-  writer.put(options.crc_check).put(options.enc_mode.has_value());
-  writer.put(options.enc_mode.value_or(EncMode::aes_gcm)).put(codec::fingerprint(options.enc_key));
   return number_of(std::move(writer));
 }
 
@@ -85,13 +77,7 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
 LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,
                 const LoadOptions& options) {
   const coord::Comm own(comm, options.deadline);
-  coord::run_together(own, [&] {
-    policy::check_deadline(options.deadline);
-    storage::check(storage::Unlock{options.enc_key, options.enc_mode, options.crc_check});
-  });
-  coord::check_same(own, digest_of(options),
-                    "the options of a load (strict, filter or none, prefixes, conversion, "
-                    "crc_check, enc_key, enc_mode)");
+  coord::check_options(own, options);
   if (coord::is_foreign(own, path)) {
     refuse_protection(path, options);
     return coord::load_foreign(own, path, state, options);

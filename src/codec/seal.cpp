@@ -137,6 +137,17 @@ void derive(const Key& key, const FileId& id, const std::string& info, std::span
           "derive a key");
 }
 
+/// Some builds of OpenSSL leave ciphers out.
+void require_cipher(EncMode mode, std::size_t key_bytes) {
+  for (const std::string& name :
+       {cipher_name(mode, key_bytes), single_block_name(mode, key_bytes)}) {
+    const Cipher cipher(EVP_CIPHER_fetch(nullptr, name.c_str(), nullptr));
+    if (cipher.get() != nullptr) continue;
+    throw Error(ErrorCode::invalid_argument, "enc_mode is " + std::string(to_string(mode)) +
+                                                 ", and the OpenSSL here has no " + name);
+  }
+}
+
 }  // namespace
 
 std::size_t tag_bytes(EncMode mode) noexcept {
@@ -146,7 +157,10 @@ std::size_t tag_bytes(EncMode mode) noexcept {
 void check_key(const Key& key, EncMode mode) {
   const std::size_t bytes = key.bytes().size();
   const bool is_aes = mode == EncMode::aes_gcm || mode == EncMode::aes_cbc;
-  if (bytes == 16 || (is_aes && (bytes == 24 || bytes == 32))) return;
+  if (bytes == 16 || (is_aes && (bytes == 24 || bytes == 32))) {
+    require_cipher(mode, bytes);
+    return;
+  }
   throw Error(ErrorCode::invalid_argument,
               "enc_key has " + std::to_string(bytes) + " bytes; enc_mode " +
                   std::string(to_string(mode)) + " takes " + (is_aes ? "16, 24 or 32" : "16"));

@@ -1,5 +1,7 @@
 #include "coord/load_engine.hpp"
 
+#include <algorithm>
+
 #include "coord/together.hpp"
 
 namespace cairn::coord {
@@ -7,6 +9,11 @@ namespace {
 
 /// Messages in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostMessages = 32;
+
+/// The first one counts.
+void note(std::optional<Error>& first, std::optional<Error> error) {
+  if (error && !first) first = std::move(error);
+}
 
 }  // namespace
 
@@ -26,7 +33,7 @@ LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
   }
 }
 
-std::optional<Error> LoadEngine::run() {
+LoadEngine::Outcome LoadEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {
@@ -50,7 +57,7 @@ std::optional<Error> LoadEngine::run() {
       patience.pause();
     }
   }
-  return std::move(error_);
+  return std::move(outcome_);
 }
 
 bool LoadEngine::done() const {
@@ -63,17 +70,14 @@ std::uint64_t LoadEngine::origin(const Slot& slot) const {
   return slot.block->block * routes_.block_bytes;
 }
 
-void LoadEngine::note(std::optional<Error> error) {
-  if (error && !error_) error_ = std::move(error);
-}
-
 bool LoadEngine::start_reads() {
   bool moved = false;
   while (!free_slots_.empty() && next_block_ < routes_.blocks.size()) {
     const std::size_t i = free_slots_.back();
     free_slots_.pop_back();
     slots_[i].block = &routes_.blocks[next_block_++];
-    if (error_) {  // the load is lost: go on for the others, spare the disk
+    if (failed()) {  // the load is lost: go on for the others, spare the disk
+      std::ranges::fill(slots_[i].bytes, std::byte{0});
       read_slots_[static_cast<std::size_t>(slots_[i].block - routes_.blocks.data())] = i;
     } else {
       const auto [file, offset] = files_.locate(origin(slots_[i]));
@@ -87,8 +91,11 @@ bool LoadEngine::start_reads() {
 bool LoadEngine::take_reads() {
   bool moved = false;
   while (auto completion = io_.poll()) {
-    note(std::move(completion->error));
     const Slot& slot = slots_[completion->token];
+    if (completion->error) {
+      std::ranges::fill(slot.bytes, std::byte{0});  // nobody is to see what was not verified
+      note(outcome_.reading, std::move(completion->error));
+    }
     read_slots_[static_cast<std::size_t>(slot.block - routes_.blocks.data())] = completion->token;
     moved = true;
   }
@@ -103,11 +110,11 @@ void LoadEngine::hand_out(std::size_t i) {
   Slot& slot = slots_[i];
   const std::uint64_t begin = origin(slot);
   for (const std::uint32_t m : slot.block->mine) {
-    if (error_) break;  // nothing of what is in the slot belongs into the state
+    if (failed()) break;  // nothing of what is in the slot belongs into the state
     const plan::Holding& holding = routes_.mine[m];
     const std::uint64_t first = bytes_before(holding.image, begin);
     const std::uint64_t last = bytes_before(holding.image, begin + routes_.block_bytes);
-    note(attempt([&] {
+    note(outcome_.filling, attempt([&] {
       slices_[holding.entry].write_from_image(first, last, holding.image, slot.bytes.data(), begin);
     }));
   }
@@ -190,7 +197,7 @@ void LoadEngine::unpack(const Incoming& incoming) {
   const std::byte* packed = incoming.landing;
   plan::for_each_piece(*incoming.message, routes_.mine, routes_.block_bytes,
                        [&](std::uint32_t i, std::uint64_t first, std::uint64_t last) {
-                         note(attempt([&] {
+                         note(outcome_.filling, attempt([&] {
                            slices_[routes_.mine[i].entry].write(first, last, packed);
                          }));
                          packed += last - first;

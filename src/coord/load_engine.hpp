@@ -25,8 +25,14 @@ class LoadEngine {
   LoadEngine(const Comm& comm, const plan::Routes& routes, std::span<SliceFiller> slices,
              const storage::BlockFiles& files, storage::BlockIo& io, Staging& staging);
 
-  /// Collective. Returns the first error of this rank.
-  std::optional<Error> run();
+  /// What this rank failed by. Errors of reading come first: what others make of bytes that nobody
+  /// could verify is of no interest.
+  struct Outcome {
+    std::optional<Error> reading;
+    std::optional<Error> filling;
+  };
+  /// Collective.
+  Outcome run();
 
  private:
   struct Slot {
@@ -53,7 +59,7 @@ class LoadEngine {
   void unpack(const Incoming& incoming);
   void let_go(std::size_t slot);
   [[nodiscard]] bool done() const;
-  void note(std::optional<Error> error);
+  [[nodiscard]] bool failed() const { return outcome_.reading || outcome_.filling; }
   [[nodiscard]] std::uint64_t origin(const Slot& slot) const;
 
   const Comm& comm_;
@@ -70,7 +76,7 @@ class LoadEngine {
   std::deque<Outgoing> to_send_;
   InFlight<Outgoing> sends_;
   InFlight<Incoming> receives_;
-  std::optional<Error> error_;
+  Outcome outcome_;
   storage::BlockIo& io_;
 };
 

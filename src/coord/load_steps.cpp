@@ -2,7 +2,33 @@
 
 #include <algorithm>
 
+#include "codec/seal.hpp"
+#include "codec/sha256.hpp"
+#include "coord/step_vote.hpp"
+#include "coord/together.hpp"
+#include "policy/resolution.hpp"
+#include "storage/protection.hpp"
+
 namespace cairn::coord {
+
+void check_options(const Comm& comm, const LoadOptions& options) {
+  std::uint64_t digest = 0;
+  run_together(comm, [&] {
+    policy::check_deadline(options.deadline);
+    storage::check(storage::Unlock{options.enc_key, options.enc_mode, options.crc_check});
+    WireWriter writer;
+    writer.put(options.strict).put(static_cast<bool>(options.filter)).put(options.convert_dtype);
+    writer.put(options.allow_overflow);
+    writer.put_text(options.strip_prefix).put_text(options.add_prefix);
+    writer.put(options.crc_check).put(options.enc_mode.has_value());
+    writer.put(options.enc_mode.value_or(EncMode::aes_gcm));
+    writer.put(codec::fingerprint(options.enc_key));
+    digest = WireReader(codec::sha256(writer.take())).get<std::uint64_t>();
+  });
+  check_same(comm, digest,
+             "the options of a load (strict, filter or none, prefixes, conversion, crc_check, "
+             "enc_key, enc_mode)");
+}
 
 std::vector<plan::Claim> claims_to_fill(const State& state) {
   std::vector<plan::Claim> claims = plan::describe(state);

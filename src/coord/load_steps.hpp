@@ -23,6 +23,10 @@ auto with_state_unchanged(Step&& step) {
   }
 }
 
+/// Collective. Throws the same `invalid_argument` everywhere where `options` make no sense or differ
+/// over ranks.
+void check_options(const Comm& comm, const LoadOptions& options);
+
 /// Local. What this rank asks for; refuses what cannot be written to.
 std::vector<plan::Claim> claims_to_fill(const State& state);
 

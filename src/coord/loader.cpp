@@ -145,7 +145,9 @@ class Load {
     });
     staged_ = staging->bytes();
     try {
-      settle(comm_, LoadEngine(comm_, routes_, fillers_, *files_, *io, *staging).run());
+      auto outcome = LoadEngine(comm_, routes_, fillers_, *files_, *io, *staging).run();
+      settle(comm_, outcome.reading);
+      settle(comm_, outcome.filling);
     } catch (const Error& error) {
       // What a rank that did not answer may still write into is left alone for ever.
       if (error.code() == ErrorCode::unresponsive) static_cast<void>(staging.release());

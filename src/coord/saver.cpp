@@ -281,8 +281,11 @@ std::optional<Error> Saver::sync(Target& target, std::optional<Error> error) con
 /// Collective. Brings to rank 0 what each rank knows of its blocks, where they are protected.
 void Saver::gather_marks(Target& target) const {
   if (!protection_.crc_check && !protection_.sealed()) return;
-  const bool is_root = comm_.rank() == 0;
-  const std::vector<Bytes> told = comm_.gather(is_root ? Bytes{} : target.writer->marks());
+  Bytes mine;
+  run_together(comm_, [&] {
+    if (comm_.rank() != 0) mine = target.writer->marks();
+  });
+  const std::vector<Bytes> told = comm_.gather(std::move(mine));
   run_on_root(comm_, [&] {
     for (const Bytes& marks : told) target.writer->take_in(marks);
   });

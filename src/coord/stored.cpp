@@ -166,6 +166,7 @@ Stored stored_image(const fs::path& path, const storage::Unlock& unlock) {
   const storage::ImageFile file = storage::ImageFile::open(path, unlock);
   const storage::ImageIndex index = storage::read_index(file);
   storage::check_same_identity(file, index.record);
+  storage::check_is_no_part(file);
   check_crc_is_there(path, index.record, unlock);
   Stored stored;
   stored.path = path;

@@ -188,21 +188,27 @@ void add(Seen seen, Survey& survey) {
 std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::path& directory,
                                                    const storage::Unlock& unlock, Survey& survey) {
   std::optional<storage::ReadIndex> index;
+  WireWriter found;  // what is wrong with it, on the ranks that see it so
   run_together(comm, [&] {
     try {
       index = storage::read_shard_index(directory, unlock);
     } catch (const Error& error) {
       const bool missing = error.code() == ErrorCode::not_found && fs::exists(directory);
       if (!missing && error.code() != ErrorCode::damaged) throw;
-      if (comm.rank() == 0) {
-        const fs::path path = missing ? directory / storage::index_file_name(false)
-                                      : storage::index_path(directory);
-        const std::string why = missing ? "the index is missing" : reason_of(path, error);
-        survey.damage.push_back({path, std::nullopt, 0, why, {}});
-      }
+      const fs::path path = missing ? directory / storage::index_file_name(false)
+                                    : storage::index_path(directory);
+      const std::string why = missing ? "the index is missing" : reason_of(path, error);
+      found.put_text(path.string()).put_text(why);
     }
   });
-  // A file that changes meanwhile may be whole for some and damaged for others.
+  // It may be whole for some and damaged for others: rank 0 hears what the first of those says.
+  const std::vector<Bytes> from = comm.gather(found.take());
+  const auto first = std::ranges::find_if_not(from, [](const Bytes& b) { return b.empty(); });
+  if (first != from.end()) {
+    WireReader reader(*first);
+    const fs::path path = reader.get_text();
+    survey.damage.push_back({path, std::nullopt, 0, reader.get_text(), {}});
+  }
   if (all_of<std::int32_t>(comm, index ? 1 : 0, MPI_MIN) == 0) return std::nullopt;
   return index;
 }

@@ -40,6 +40,8 @@ HeaderPage read_page(const PosixFile& file) {
 bool has_table_at_end(const PosixFile& file, const SealedPlaces& places) {
   const std::uint64_t bytes = places.file_bytes - places.tag_offset;  // the header may lie
   if (bytes > file.size() || file.size() - bytes < kHeaderBytes) return false;
+  constexpr std::uint64_t kMostForAMessage = std::uint64_t{64} << 20;
+  if (bytes > kMostForAMessage) return false;
   Bytes table(bytes);
   file.read(table, file.size() - bytes);
   return has_right_crc(table);

@@ -1,6 +1,7 @@
 #include "storage/recognise.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 
 #include "cairn/error.hpp"
@@ -39,8 +40,8 @@ std::string recognise_block(std::uint64_t number, const BlockRange& among,
     if (verifies(*other, number)) return ": it and " + named + " have changed places";
     if (verifies(*other, *other)) return ": it is a copy of " + named;
     return ": it is " + named + ", which was moved";
-  } catch (const Error&) {
-    return {};  // the disk may be at fault; what is known already matters more
+  } catch (const std::exception&) {
+    return {};  // the disk or the memory may be at fault; what is known already matters more
   }
 }
 

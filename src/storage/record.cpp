@@ -56,6 +56,13 @@ void check_features(const std::string& required, const std::string& where) {
   }
 }
 
+void check_sequence(std::uint64_t sequence, const std::string& where) {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 62U;
+  if (sequence < kLargest) return;
+  throw Error(ErrorCode::damaged, where + ": the sequence number is " + std::to_string(sequence) +
+                                      ", expected less than " + std::to_string(kLargest));
+}
+
 bool Record::has_crc() const noexcept {
   const std::string_view words = optional_features;
   std::size_t begin = 0;
@@ -89,6 +96,7 @@ Record decode_record(std::span<const std::byte, kRecordBytes> bytes, const std::
   check_version(page, where);
   check_kind(page.kind, where);
   check_features(page.record.required_features, where);
+  check_sequence(page.record.sequence, where);
   page.record.saved_at = Time(std::chrono::nanoseconds(page.saved_at));
   page.record.kind = static_cast<CheckpointKind>(page.kind);
   return page.record;

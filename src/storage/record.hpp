@@ -70,6 +70,8 @@ struct Record : Identity {
 // names the file.
 void check_kind(std::uint8_t kind, const std::string& where);
 void check_features(const std::string& required, const std::string& where);
+/// Throws `damaged` for a sequence number that no series reaches: the next one must be greater.
+void check_sequence(std::uint64_t sequence, const std::string& where);
 
 /// The bytes of `/.cairn/record`.
 using RecordBytes = std::array<std::byte, kRecordBytes>;

@@ -97,10 +97,12 @@ void check_sizes(const SealedHeader& header, const std::string& where) {
     refuse(where, "the header's block_bytes is " + std::to_string(header.block_bytes) +
                       ", expected a power of two from 64 KiB to 1 GiB");
   }
-  if (header.image_bytes < kSmallestImage || header.image_bytes > kLargestImage) {
+  // As many blocks as a plain image may have, and its tail.
+  const std::uint64_t most = (kLargestTable / kTableEntryBytes + 1) * header.block_bytes + kLargestTable;
+  if (header.image_bytes < kSmallestImage || header.image_bytes > most) {
     refuse(where, "the header's image_bytes is " + std::to_string(header.image_bytes) +
                       ", expected " + std::to_string(kSmallestImage) + " to " +
-                      std::to_string(kLargestImage));
+                      std::to_string(most));
   }
 }
 
@@ -136,6 +138,7 @@ SealedHeader decode_header(std::span<const std::byte, kHeaderBytes> bytes,
   check_kind(page.kind, where);
   check_features(page.header.required_features, where);
   check_sizes(page.header, where);
+  check_sequence(page.header.identity.sequence, where);
   page.header.mode = static_cast<EncMode>(page.mode);
   page.header.identity.kind = static_cast<CheckpointKind>(page.kind);
   page.header.identity.saved_at = Time(std::chrono::nanoseconds(page.saved_at));

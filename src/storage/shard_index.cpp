@@ -214,6 +214,17 @@ ReadIndex read_shard_index(const fs::path& directory, const Unlock& unlock) {
   return read;
 }
 
+void check_is_no_part(const ImageFile& file) {
+  if (file.sealed() == nullptr || file.sealed()->header.shards == 0) return;
+  const SealedHeader& header = file.sealed()->header;
+  const std::string name = file.path().filename().string();
+  if (name == shard_file_name(header.shard, header.shards, true) || name == index_file_name(true)) {
+    return;  // asked for by its own name
+  }
+  refuse(file.path(), "by its header it is file " + std::to_string(header.shard) + " of " +
+                          std::to_string(header.shards) + " shards, not a checkpoint of its own");
+}
+
 ReadShard read_shard(const fs::path& directory, std::uint64_t shard, const ReadIndex& expected,
                      const Unlock& unlock) {
   const std::uint64_t shards = expected.index.shards.size();

@@ -68,6 +68,9 @@ struct ReadIndex {
 /// wrong where; the errors of `ImageFile::open`.
 ReadIndex read_shard_index(const std::filesystem::path& directory, const Unlock& unlock);
 
+/// Throws `damaged` where a sealed file is a part of a checkpoint in shards and bears another name.
+void check_is_no_part(const ImageFile& file);
+
 /// A shard as it was opened and read.
 struct ReadShard {
   ImageFile file;

@@ -84,7 +84,8 @@ Outcome verify_one(const Ranks& ranks, const Subject& subject, const Keys& keys,
   VerifyOptions options;
   options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.at(done, total); };
   try {
-    options.enc_key = keys.key_for(path, subject.sealed);
+    // One rank may have a key and another not: the environment is that of each host.
+    ranks.agree([&] { options.enc_key = keys.key_for(path, subject.sealed); });
     return {path, verify(ranks.comm(), path, options), std::nullopt};
   } catch (const Error& error) {
     if (error.code() == ErrorCode::unresponsive) throw;
