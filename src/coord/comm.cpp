@@ -95,7 +95,7 @@ void Comm::check_deadline(std::chrono::steady_clock::time_point since,
 }
 
 void Patience::pause() noexcept {
-  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 20'000};
+  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 100'000};
   if (pauses_ < yields_) {
     ++pauses_;
     sched_yield();

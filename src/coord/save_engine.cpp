@@ -93,12 +93,40 @@ bool SaveEngine::start_blocks() {
     for (const plan::Message& message : slot.block->messages) {
       to_post_.push_back({i, &message, nullptr});
     }
-    if (slot.block->bytes < slot.bytes.size()) std::memset(slot.bytes.data(), 0, slot.bytes.size());
+    if (slot.block->bytes < slot.bytes.size()) zero_gaps(slot);
     fill_own(slot);
     if (slot.missing == 0) finish(i);
     moved = true;
   }
   return moved;
+}
+
+/// Zeroes what no piece covers, as far as that is easily told: pieces in several runs are not, and
+/// then all of the slot is zeroed.
+void SaveEngine::zero_gaps(Slot& slot) {
+  const std::uint64_t begin = origin(slot);
+  runs_.clear();
+  bool is_told = true;
+  const auto add = [&](const Strided& image) {
+    const std::uint64_t first = bytes_before(image, begin);
+    const std::uint64_t last = bytes_before(image, begin + routes_.block_bytes);
+    const auto at = single_run(image, first, last);
+    is_told = is_told && at.has_value();
+    if (at) runs_.emplace_back(static_cast<std::uint64_t>(*at) - begin, last - first);
+  };
+  for (const std::uint32_t i : slot.block->mine) add(routes_.mine[i].image);
+  for (const plan::Message& message : slot.block->messages) {
+    const auto& remote = routes_.theirs[static_cast<std::size_t>(message.peer)];
+    for (const std::uint32_t i : message.holdings) add(remote[i].image);
+  }
+  if (!is_told) runs_.clear();
+  std::ranges::sort(runs_);
+  std::uint64_t end = 0;  // of what is covered or zero
+  for (const auto& [at, bytes] : runs_) {
+    if (at > end) std::memset(slot.bytes.data() + end, 0, at - end);
+    end = std::max(end, at + bytes);
+  }
+  std::memset(slot.bytes.data() + end, 0, slot.bytes.size() - end);
 }
 
 void SaveEngine::fill_own(Slot& slot) {

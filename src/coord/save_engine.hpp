@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/slice_access.hpp"
@@ -57,6 +58,7 @@ class SaveEngine {
   bool send();
   void pack(const plan::Message& message, std::byte* packed);
   void unpack(const Incoming& incoming);
+  void zero_gaps(Slot& slot);
   void fill_own(Slot& slot);
   void finish(std::size_t slot);
   bool take_writes();
@@ -72,6 +74,7 @@ class SaveEngine {
   std::vector<Slot> slots_;
   std::vector<std::size_t> free_slots_;
   std::size_t next_block_ = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> runs_;  ///< kept for its memory
   std::vector<bool> whole_;     ///< by block of this rank
   std::size_t first_open_ = 0;  ///< the first block that is not whole
   std::size_t next_message_ = 0;
