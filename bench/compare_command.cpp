@@ -1,5 +1,6 @@
 // Saves one workload in several ways, by turns, so that what the machine does meanwhile hits all of
-// them alike; what is told is the ratio of neighbours, not of averages.
+// them alike; what is told is the ratio of neighbours, not of averages. The values are random bits: what
+// is encrypted looks so anyway, and a disk that compresses would make a cipher look slow.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -148,7 +149,7 @@ nlohmann::ordered_json json_of(const std::vector<Way>& ways, double gigabytes) {
 void run_compare(const CompareArguments& arguments, const Stage& stage) {
   const Workload workload = read_workload(stage.world, arguments.workload);
   Slices slices(stage.world, workload, std::nullopt);
-  slices.fill(1);
+  slices.randomise();
   const Report head = describe(stage, arguments.workload, workload, slices);
   print_first(stage, head);
 

@@ -88,6 +88,17 @@ void Slices::fill(std::uint64_t step) {
   }
 }
 
+void Slices::randomise() {
+  std::uint64_t state = 0x9E3779B97F4A7C15U * static_cast<std::uint64_t>(world_.rank() + 1);
+  const std::span<std::byte> all(memory_.get(), bytes_);
+  for (std::size_t at = 0; at < all.size(); at += sizeof state) {
+    state ^= state << 13U;  // xorshift64: no compressor finds anything in it
+    state ^= state >> 7U;
+    state ^= state << 17U;
+    std::memcpy(all.data() + at, &state, std::min(sizeof state, all.size() - at));
+  }
+}
+
 void Slices::spoil() {
   if (memory_) std::memset(memory_.get(), 0xEE, memory_.get_deleter().bytes);
 }

@@ -40,6 +40,8 @@ class Slices {
 
   /// Local. The values of `step`.
   void fill(std::uint64_t step);
+  /// Local. Random bits: what the rule gives can be compressed, and there are disks that do.
+  void randomise();
   /// Local. Bytes that no float and hardly an integer of the rule has: what a load leaves out
   /// shows.
   void spoil();
