@@ -209,6 +209,31 @@ TEST_F(ProtectionTest, SealedByMpiIoThenItIsTheSameKindOfFile) {
   expect_loaded(path("x.h5.enc"), {.enc_key = key_of(24)}, Verified::seal);
 }
 
+TEST_F(ProtectionTest, SealedShardUnderTheNameOfACheckpointIsNone) {
+  const State mine = state();
+  SaveOptions options;
+  options.integrated_save = false;
+  options.enc_key = key_of(32);
+  save(MPI_COMM_WORLD, path("x.shards"), mine, options);
+  on_root([&] {
+    const std::string name = "shard-0of" + std::to_string(ranks()) + ".h5.enc";
+    std::filesystem::copy_file(path("x.shards") / name, path("y.h5.enc"));
+  });
+  State into = state();
+  expect_error([&] { load(MPI_COMM_WORLD, path("y.h5.enc"), into, {.enc_key = key_of(32)}); },
+               ErrorCode::damaged, {"y.h5.enc", "it is file 0 of", "not a checkpoint of its own"});
+}
+
+TEST_F(ProtectionTest, RestoreOptionsThatDifferOverRanksAreRefused) {
+  if (ranks() == 1) GTEST_SKIP() << "one rank differs from nobody";
+  const State mine = state();
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "x", directory());
+  checkpoint.save(1, mine);
+  State into = state();
+  expect_error([&] { checkpoint.restore(into, {.strict = rank() != 1}); },
+               ErrorCode::invalid_argument, {"rank 1", "the options of a load"});
+}
+
 TEST_F(ProtectionTest, EqualStatesAndTimesStillGiveOtherBytesWhenTheyAreSealed) {
   const State mine = state();
   SaveOptions options;

@@ -137,6 +137,11 @@ TEST_F(ImageDamage, AnUnknownKindIsRefused) {
   expect_refused(ErrorCode::mismatch, {"kind 200"});
 }
 
+TEST_F(ImageDamage, ASequenceNumberThatNoSeriesReachesIsRefused) {
+  replace_record([](Record& record) { record.sequence = ~std::uint64_t{0}; });
+  expect_refused(ErrorCode::damaged, {"sequence number is 18446744073709551615"});
+}
+
 // Each number of the record, wrong by itself, with a good CRC over it.
 struct WrongNumber {
   const char* name;
