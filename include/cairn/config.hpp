@@ -65,6 +65,19 @@ struct CheckpointSettings {
   /// true: slices are put together into full tensors, in one HDF5 file written by all ranks at once.
   /// false: a directory with one shard per rank.
   bool integrated_save = true;
+  /// true: `step_end` returns as soon as the values are captured, in memory of the size of what this
+  /// rank contributes; a thread of Cairn's does the rest. At most one save is under way; the next
+  /// waits for it. Its error is thrown by the next collective call. Not with the writer `hdf5`.
+  /// MPI_THREAD_MULTIPLE makes it faster: below, ranks exchange values before `step_end` returns, and
+  /// a later call commits.
+  bool async_save = false;
+  /// With `async_save`: `step_end` does not even wait for the capture; `before_update` does, and must
+  /// be called before anything changes values that are saved. Until then the `State` must stay too.
+  /// Needs MPI_THREAD_MULTIPLE, unless nothing is exchanged between ranks (shards).
+  bool lazy_capture = false;
+  /// With `lazy_capture`: fail saves whose values changed before they were captured, naming the
+  /// tensor. Reads all values twice: for debugging.
+  bool check_capture = false;
   /// A key: checkpoints are encrypted, names, shapes and records included. Not with `crc_check`.
   Key enc_key{};
   /// With `enc_key` only. The key has 16, 24 or 32 bytes for AES, 16 for SM4.
@@ -124,6 +137,8 @@ class CAIRN_API CheckpointConfig {
   }
   /// One file of full tensors, not shards.
   [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
+  /// Whether `step_end` leaves saves to the background.
+  [[nodiscard]] bool async_save() const noexcept { return settings_.async_save; }
   /// None where checkpoints are plain.
   [[nodiscard]] const Key& enc_key() const noexcept { return settings_.enc_key; }
   /// Of no consequence without a key.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chrono>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string_view>
@@ -13,6 +13,7 @@ namespace cairn {
 /// The parts of a save, in this order. A load goes through `planning` and `moving` only.
 enum class Phase : std::uint8_t {
   planning,    ///< who sends what to whom; the file's structure
+  capturing,   ///< with `async_save`: what this rank contributes is copied
   reserving,   ///< the temporary file gets its final length
   moving,      ///< slices to block owners, blocks to the disk
   syncing,     ///< every writer waits for the device
@@ -22,7 +23,7 @@ enum class Phase : std::uint8_t {
 };
 
 /// How many phases there are; they count from 0.
-inline constexpr std::size_t kPhaseCount = 7;
+inline constexpr std::size_t kPhaseCount = 8;
 
 /// Local. The name as it stands above: "moving".
 CAIRN_API std::string_view to_string(Phase phase) noexcept;
@@ -34,10 +35,15 @@ struct Event {
   std::uint64_t sequence = 0;  ///< counts the checkpoints of a series
   std::uint64_t bytes = 0;     ///< of the whole checkpoint, once known
   int rank = 0;                ///< who tells this, in the communicator of the call
+  /// Of this rank, indexed by `Phase`: those that are over.
+  std::array<double, kPhaseCount> seconds{};
+  /// What this rank's program waited for this save, so far: all of it, but with `async_save`.
+  double stall_seconds = 0;
 };
 
-/// What users log, plot or test with. Each rank hears its own events, on the thread that is inside
-/// a Cairn call. A listener must not call the object that it listens to and must not throw.
+/// What users log, plot or test with. Each rank hears its own events, never two at once: on the
+/// thread that is inside a Cairn call or, with `async_save`, on one of Cairn's that runs meanwhile.
+/// A listener must not call the object that it listens to and must not throw.
 class CAIRN_API Listener {
  public:
   /// Whoever made it destroys it, after all that listens.
@@ -49,9 +55,12 @@ class CAIRN_API Listener {
   virtual void phase(const Event&, Phase phase) { (void)phase; }
   /// The state's values were taken: the program may change them.
   virtual void captured(const Event&) {}
+  /// With `async_save`: a call waited for the save before, which the event is about.
+  virtual void waited(const Event&, double seconds) { (void)seconds; }
   /// The checkpoint is complete and durable.
   virtual void committed(const Event&) {}
-  /// A save ended without a new checkpoint, by the error that the call throws next.
+  /// A save ended without a new checkpoint, by the error that the call throws next; with
+  /// `async_save`, that the next collective call throws.
   virtual void failed(const Event&, const Error& error) { (void)error; }
   /// Rank 0 only: retention removed this one, or a stale file.
   virtual void deleted(const Event&) {}

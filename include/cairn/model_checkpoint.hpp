@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -104,19 +105,34 @@ class CAIRN_API ModelCheckpoint {
   ModelCheckpoint(ModelCheckpoint&&) noexcept;
   /// Collective, like the destructor of what stood here before.
   ModelCheckpoint& operator=(ModelCheckpoint&&) noexcept;
-  /// Collective where MPI still runs, else Local. Never throws.
+  /// Collective where MPI still runs, else Local. Never throws. Completes the save that is under way,
+  /// within the deadline of each wait; the listener hears how that ended.
   ~ModelCheckpoint();
 
   /// Collective. Call it after every step, counted from 1 over the whole run. Saves if that is due;
   /// with the step trigger alone a step that is not due costs no message. On Error every rank
   /// throws the same one and the checkpoints on disk are as before.
+  ///
+  /// With `async_save` the program may change its values as soon as this returns, or, with
+  /// `lazy_capture`, as soon as `before_update` has returned. A save that is due while another is
+  /// under way waits for that. Where an earlier save failed in the background, the first collective
+  /// call that hears of it (the same on every rank) throws its error, once; the next step saves again.
   [[nodiscard]] Next step_end(std::uint64_t step, const State& state);
 
-  /// Collective. The loop is over: saves, unless that step is saved already.
+  /// Local. To be called before every change of values that are saved: with `lazy_capture` it waits
+  /// until the save under way has copied them; else it returns at once.
+  void before_update();
+
+  /// Collective. Waits until the last asynchronous save is durable, and retention after it is done;
+  /// false where the timeout of any rank passed before. Throws the error of that save.
+  bool wait(std::chrono::milliseconds timeout = std::chrono::milliseconds::max());
+
+  /// Collective. The loop is over: completes what is under way, and saves, unless that step is saved
+  /// already. On return all is durable. The error of an asynchronous save before it is thrown last.
   void end(std::uint64_t step, const State& state);
 
   /// Collective. Saves now, whatever the trigger says; a checkpoint of the same step is replaced.
-  /// On return it is complete and durable.
+  /// On return it is complete and durable, `async_save` or not.
   SaveReport save(std::uint64_t step, const State& state);
 
   /// Collective. Fills `state` from the newest good checkpoint: of the series with the highest
@@ -126,7 +142,12 @@ class CAIRN_API ModelCheckpoint {
   std::optional<Restored> restore(State& state, const LoadOptions& options = {},
                                   std::optional<std::string> series = std::nullopt);
 
-  /// Local. The newest committed checkpoint that this object saved or restored.
+  /// Local. What the last committed save of this object did, with the seconds of each phase; nothing
+  /// before it.
+  [[nodiscard]] std::optional<SaveReport> last_report() const;
+
+  /// Local. The newest committed checkpoint that this object saved or restored. With `async_save` it
+  /// moves in the collective call that finds the save durable.
   [[nodiscard]] std::optional<std::filesystem::path> latest() const;
 
   /// Local. The settings, resolved.

@@ -50,6 +50,9 @@ struct SaveReport {
   std::uint64_t tensors = 0;      ///< how many
   /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
   std::array<double, kPhaseCount> seconds{};
+  /// What the program waited for this save, on the rank that waited longest: all of it, but with
+  /// `async_save`.
+  double stall_seconds = 0;
   std::uint64_t written_max = 0;  ///< bytes of blocks written by the busiest rank
   double written_mean = 0;        ///< bytes of blocks written, mean over ranks
   std::uint64_t staged_peak = 0;  ///< largest bytes in buffers that any rank held

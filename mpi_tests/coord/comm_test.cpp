@@ -375,16 +375,21 @@ TEST_F(StepVoteTest, BeforeTheFirstVoteNothingIsDue) {
 TEST_F(StepVoteTest, WhatOneRankSaysActsEverywhereOneStepLate) {
   StepVote vote(comm_);
   for (int step = 0; step < 40; ++step) {
-    const bool due_before = step > 0 && (step - 1) % 5 == 0;
-    EXPECT_EQ(vote.complete(), due_before) << "step " << step;
-    vote.post(step % 5 == 0 && rank_ == (step / 5) % size_);
+    const auto heard = vote.complete();
+    ASSERT_EQ(heard.has_value(), step > 0) << "step " << step;
+    if (heard) {
+      EXPECT_EQ(heard->due, (step - 1) % 5 == 0) << "step " << step;
+      EXPECT_EQ(heard->writing, (step - 1) % 3 == 0) << "step " << step;
+    }
+    vote.post({.due = step % 5 == 0 && rank_ == (step / 5) % size_,
+               .writing = step % 3 == 0 && rank_ == (step / 3) % size_});
   }
-  EXPECT_FALSE(vote.complete());
+  EXPECT_TRUE(vote.complete());
 }
 
 TEST_F(StepVoteTest, ACompletedVoteIsNotCompletedTwice) {
   StepVote vote(comm_);
-  vote.post(true);
+  vote.post({.due = true});
   EXPECT_TRUE(vote.complete());
   EXPECT_FALSE(vote.complete());
 }
@@ -394,9 +399,9 @@ TEST_F(StepVoteTest, PostingWaitsForNobody) {
   int word = 0;
   // The other ranks vote when they hear from rank 0, which votes before it speaks.
   if (rank_ != 0) MPI_Recv(&word, 1, MPI_INT, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-  vote.post(rank_ == 0);
+  vote.post({.due = rank_ == 0});
   for (int r = 1; rank_ == 0 && r < size_; ++r) MPI_Send(&word, 1, MPI_INT, r, 0, MPI_COMM_WORLD);
-  EXPECT_TRUE(vote.complete());
+  EXPECT_TRUE(vote.complete()->due);
 }
 
 // ---- Deadlines
@@ -464,7 +469,7 @@ TEST_F(DeadlineTest, AnExchangeThatARankDoesNotJoinIsUnresponsive) {
 TEST_F(DeadlineTest, AVoteThatARankDoesNotCastIsUnresponsive) {
   const auto error = without_the_last([&] {
     StepVote vote(*own_);
-    vote.post(true);
+    vote.post({.due = true});
     vote.complete();
   });
   expect_unresponsive(error, "the vote of the step before");
@@ -479,7 +484,7 @@ TEST_F(DeadlineTest, ARankThatFailsAloneFindsNobodyToSettleWith) {
 TEST_F(DeadlineTest, AfterItEveryCallIsRefusedAtOnceAndNothingIsFreed) {
   const Comm& own = *own_;
   StepVote vote(own);
-  if (!is_missing()) vote.post(false);
+  if (!is_missing()) vote.post({});
   static_cast<void>(without_the_last([&] { vote.complete(); }));
   if (is_missing()) return;
   const auto begin = steady_clock::now();
@@ -497,7 +502,7 @@ TEST_F(DeadlineTest, AfterItEveryCallIsRefusedAtOnceAndNothingIsFreed) {
   expect_refused("broadcast", [&] { static_cast<void>(own.broadcast({})); });
   expect_refused("gather", [&] { static_cast<void>(own.gather({})); });
   expect_refused("exchange", [&] { static_cast<void>(own.exchange({})); });
-  expect_refused("vote", [&] { static_cast<void>(own.vote(mine, greatest)); });
+  expect_refused("vote", [&] { static_cast<void>(own.vote({&mine, 1}, {&greatest, 1})); });
   expect_refused("vote complete", [&] { vote.complete(); });
   expect_refused("send", [&] { static_cast<void>(own.send(bytes, 0)); });
   expect_refused("receive", [&] { static_cast<void>(own.receive(bytes, 0)); });

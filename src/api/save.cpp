@@ -62,16 +62,16 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
   coord::check_same(saver.comm(), digest_of(options),
                     "the options of a save (writer, block_bytes, durable, integrated_save, "
                     "crc_check, enc_key, enc_mode)");
-  coord::Saver::Request request;
-  request.path = path;
-  request.record.step = options.step;
-  request.record.epoch = 1;
-  request.record.step_in_epoch = options.step;
-  request.record.run_id = options.run_id;
-  request.record.saved_at = options.saved_at.value_or(std::chrono::system_clock::now());
-  const auto kind =
-      options.integrated_save ? coord::Saver::Kind::integrated : coord::Saver::Kind::shards;
-  return saver.save(state, request, kind, options.listener);
+  coord::Saver::Job job{.state = state, .request = {}};
+  job.request.path = path;
+  job.request.record.step = options.step;
+  job.request.record.epoch = 1;
+  job.request.record.step_in_epoch = options.step;
+  job.request.record.run_id = options.run_id;
+  job.request.record.saved_at = options.saved_at.value_or(std::chrono::system_clock::now());
+  job.kind = options.integrated_save ? coord::SaveKind::integrated : coord::SaveKind::shards;
+  job.listener = options.listener;
+  return saver.save(job);
 }
 
 LoadReport load(MPI_Comm comm, const std::filesystem::path& path, State& state,

@@ -120,9 +120,13 @@ void SliceAccess::read_into_image(std::uint64_t first, std::uint64_t last, const
     copy_local(memory_, entry_->source.data(), image, image_origin, first, last);
     return;
   }
-  std::vector<std::byte> packed(last - first);
-  read(first, last, packed.data());
-  copy_local(packed_place(first, last), packed.data(), image, image_origin, first, last);
+  constexpr std::uint64_t kAtATime = std::uint64_t{4} << 20;
+  std::vector<std::byte> packed(std::min(last - first, kAtATime));
+  for (std::uint64_t at = first; at < last; at += packed.size()) {
+    const std::uint64_t end = std::min<std::uint64_t>(last, at + packed.size());
+    read(at, end, packed.data());
+    copy_local(packed_place(at, end), packed.data(), image, image_origin, at, end);
+  }
 }
 
 void SliceAccess::write_from_image(std::uint64_t first, std::uint64_t last, const Strided& image,

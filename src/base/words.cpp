@@ -16,7 +16,8 @@ std::string_view to_string(ErrorCode code) noexcept {
 
 std::string_view to_string(Phase phase) noexcept {
   constexpr std::array<std::string_view, kPhaseCount> kWords{
-      "planning", "reserving", "moving", "syncing", "completing", "publishing", "retaining"};
+      "planning", "capturing",  "reserving",  "moving",
+      "syncing",  "completing", "publishing", "retaining"};
   return kWords[static_cast<std::size_t>(phase)];
 }
 

@@ -130,10 +130,12 @@ void Comm::test_some(std::span<MPI_Request> requests, std::vector<int>& complete
   completed.resize(count == MPI_UNDEFINED ? 0 : static_cast<std::size_t>(count));
 }
 
-MPI_Request Comm::vote(const std::int32_t& mine, std::int32_t& greatest) const {
+MPI_Request Comm::vote(std::span<const std::int32_t> mine,
+                       std::span<std::int32_t> greatest) const {
   refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallreduce(&mine, &greatest, 1, MPI_INT32_T, MPI_MAX, comm_, &request),
+  check(MPI_Iallreduce(mine.data(), greatest.data(), size_as_int(mine.size()), MPI_INT32_T, MPI_MAX,
+                       comm_, &request),
         "MPI_Iallreduce");
   return request;
 }

@@ -61,9 +61,10 @@ class Comm {
   /// Collective. Rank r gets `own[r]` of every rank, by rank. Empty messages cost nothing.
   [[nodiscard]] std::vector<Bytes> exchange(std::vector<Bytes> own) const;
 
-  /// Collective, but does not wait: the maximum of `mine` over all ranks, in `greatest` once the
-  /// request is complete. Both must stay until then, and for ever where that never is.
-  [[nodiscard]] MPI_Request vote(const std::int32_t& mine, std::int32_t& greatest) const;
+  /// Collective, but does not wait: each maximum of `mine` over all ranks, in `greatest` (of the same
+  /// size) once the request is complete. Both must stay until then, and for ever where that never is.
+  [[nodiscard]] MPI_Request vote(std::span<const std::int32_t> mine,
+                                 std::span<std::int32_t> greatest) const;
 
   /// Local. Non-blocking point to point, in order for each pair of ranks.
   [[nodiscard]] MPI_Request send(std::span<const std::byte> bytes, int to) const;

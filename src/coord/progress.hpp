@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "cairn/listener.hpp"
 
@@ -14,7 +15,7 @@ class Progress {
   Progress(Listener* listener, Event event) : listener_(listener), event_(std::move(event)) {}
 
   [[nodiscard]] Event& event() noexcept { return event_; }
-  [[nodiscard]] const std::array<double, kPhaseCount>& seconds() const noexcept { return seconds_; }
+  [[nodiscard]] const Event& event() const noexcept { return event_; }
 
   void started() const {
     if (listener_ != nullptr) listener_->started(event_);
@@ -23,14 +24,22 @@ class Progress {
   void enter(Phase phase) {
     stop();
     current_ = phase;
-    since_ = std::chrono::steady_clock::now();
+    since_ = Clock::now();
     if (listener_ != nullptr) listener_->phase(event_, phase);
   }
   void stop() {
     if (!current_) return;
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - since_;
-    seconds_[static_cast<std::size_t>(*current_)] += passed.count();
+    event_.seconds[static_cast<std::size_t>(*current_)] += seconds_since(since_);
     current_.reset();
+  }
+  /// The program waits for this save from here on, until `release`.
+  void hold() { held_ = Clock::now(); }
+  void release() {
+    event_.stall_seconds = stall_seconds();
+    held_.reset();
+  }
+  [[nodiscard]] double stall_seconds() const {
+    return event_.stall_seconds + (held_ ? seconds_since(*held_) : 0);
   }
   void captured() const {
     if (listener_ != nullptr) listener_->captured(event_);
@@ -38,16 +47,26 @@ class Progress {
   void committed() const {
     if (listener_ != nullptr) listener_->committed(event_);
   }
-  void failed(const Error& error) const {
+  void failed(const Error& error) {
+    stop();
     if (listener_ != nullptr) listener_->failed(event_, error);
+  }
+  void waited(double seconds) const {
+    if (listener_ != nullptr) listener_->waited(event_, seconds);
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  static double seconds_since(Clock::time_point since) {
+    return std::chrono::duration<double>(Clock::now() - since).count();
+  }
+
   Listener* listener_;
   Event event_;
-  std::array<double, kPhaseCount> seconds_{};
   std::optional<Phase> current_;
-  std::chrono::steady_clock::time_point since_;
+  std::optional<Clock::time_point> held_;
+  Clock::time_point since_;
 };
 
 }  // namespace cairn::coord

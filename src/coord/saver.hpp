@@ -2,82 +2,104 @@
 
 #include <mpi.h>
 
-#include <filesystem>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
-#include <vector>
 
 #include "cairn/save.hpp"
 #include "cairn/state.hpp"
+#include "coord/background.hpp"
 #include "coord/comm.hpp"
-#include "coord/progress.hpp"
-#include "coord/save_plan.hpp"
-#include "coord/shard_plan.hpp"
-#include "coord/staging.hpp"
-#include "storage/commit.hpp"
-#include "storage/protection.hpp"
-#include "storage/record.hpp"
+#include "coord/planner.hpp"
+#include "coord/target.hpp"
+#include "storage/aligned_buffer.hpp"
 
 namespace cairn::coord {
 
-/// Runs saves from beginning to end on a communicator of its own, and keeps what the next one can
-/// use again: the plan and the buffers.
+/// Runs saves from beginning to end on a communicator of its own, one after the other, and keeps
+/// what the next one can use again: the plan and the buffers. saver.cpp tells the whole story.
 class Saver {
  public:
   /// Collective; blocks.
   Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection = {});
   Saver(const Saver&) = delete;
   Saver& operator=(const Saver&) = delete;
+  /// Waits for what is under way in the background, but publishes nothing more.
   ~Saver();
 
-  /// What rank 0 decides of a save; what the other ranks pass is ignored.
-  struct Request {
-    std::filesystem::path path;
-    storage::Record record;
-  };
-  /// One file of full tensors, or a directory with a file per rank.
-  enum class Kind : bool { integrated, shards };
+  /// What the caller does after a commit, when it is durable: by whatever thread, without MPI.
+  using Afterwards = std::function<void(const SaveRequest& agreed, const SaveReport&)>;
 
-  /// Collective. The whole save up to the point where it is durable and every rank knows.
-  SaveReport save(const State& state, const Request& request, Kind kind, Listener* listener);
+  /// What to save, and who hears of it.
+  struct Job {
+    const State& state;
+    SaveRequest request;
+    SaveKind kind = SaveKind::integrated;
+    Listener* listener = nullptr;
+    Afterwards afterwards{};
+  };
+  /// When an asynchronous save takes the values.
+  struct Capturing {
+    bool lazy = false;   ///< in the background; else before `start` returns
+    bool check = false;  ///< lazy: find tensors that changed too early
+  };
+
+  /// Collective. The whole save: on return it is durable, every rank knows, and `afterwards` is done.
+  SaveReport save(const Job& job);
+
+  /// Collective. Begins a save and returns when its values are captured or, lazily, before. What the
+  /// job refers to must stay until `finish`, the values until `wait_captured`. None may be under way.
+  void start(const Job& job, Capturing capturing);
+  /// Whether `start` returned and `finish` was not called. The same on every rank.
+  [[nodiscard]] bool under_way() const noexcept { return under_way_; }
+  /// Local. Whether this rank is ready for a `finish` that need not wait for itself.
+  [[nodiscard]] bool ready() const { return background_.idle(); }
+  [[nodiscard]] bool wait_ready(std::chrono::milliseconds timeout) const {
+    return background_.wait_for(timeout);
+  }
+  /// Local. Returns when the values of the save under way, if any, may change.
+  void wait_captured() const;
+  /// Collective. Ends the save that is under way: it is committed then, or its error is thrown.
+  /// `waits`: the caller had not wanted to end it yet; the listener hears how long that took.
+  SaveReport finish(bool waits);
+  /// Local. On return nothing runs in the background, `afterwards` least of all.
+  void rest() { background_.wait(); }
 
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
 
  private:
-  struct Target;
+  struct Attempt;
 
-  Request agree_on(const Request& request) const;
-  SaveReport run_integrated(const State& state, const Request& request, Progress& progress);
-  SaveReport run_shards(const State& state, const Request& request, Progress& progress);
-  std::vector<plan::Claim> describe(const State& state) const;
-  template <class Plan, class MakePlan>
-  bool prepare(std::optional<Plan>& plan, std::span<const plan::Claim> claims, MakePlan&& make);
-  void check_writer(const std::filesystem::path& path) const;
-  void open(Target& target) const;
-  void agree_on_direct(Target& target) const;
-  std::optional<Error> sync(Target& target, std::optional<Error> error) const;
-  void gather_marks(Target& target) const;
-  void publish(Target& target, Progress& progress);
-  SaveReport finish(SaveReport report, const Target& target, const Progress& progress,
-                    const plan::Routes& routes, std::uint64_t plan_bytes) const;
-
-  Target reserve_file(const Request& request);
-  std::optional<Error> move_to_file(const State& state, Target& target);
-  void complete_file(Target& target, const storage::Record& record);
-  Target reserve_shard(const Request& request);
-  std::uint64_t bytes_of_shards(const Target& target) const;
-  std::optional<Error> move_to_shard(const State& state, Target& target,
-                                     const storage::Record& record);
-  void complete_index(Target& target, const storage::Record& record);
+  void begin(const Job& job);
+  void check_asynchronous() const;
+  void prepare_capture();
+  void take_values();
+  void reserve();
+  void exchange();
+  std::optional<Error> move_live();
+  std::optional<Error> move_captured();
+  void write_all();
+  storage::BlockSink& open_sink();
+  void sync();
+  void commit();
+  void report();
+  void clean_up();
+  void work_alone();
+  void work_together();
+  template <class Step>
+  void watch(Step&& step);
+  void give_up(const Error& error);
+  [[nodiscard]] SaveRequest agree_on(const SaveRequest& request) const;
 
   Comm comm_;
-  WriteOptions options_;
-  storage::Protection protection_;
-  std::uint64_t hosts_ = 1;  ///< rank 0 only
-  std::optional<SavePlan> plan_;
-  std::optional<ShardPlan> shard_plan_;
-  std::unique_ptr<Staging> staging_;
+  Target::Settings settings_;
+  bool threads_ = false;  ///< MPI takes calls of any thread, on every rank
+  Planner planner_;
+  storage::AlignedBuffer capture_memory_;
+  std::unique_ptr<Attempt> attempt_;
+  bool under_way_ = false;
+  Background background_;  // last: its job uses the rest
 };
 
 }  // namespace cairn::coord

@@ -35,15 +35,15 @@ StepVote::~StepVote() {
   if (request_ != MPI_REQUEST_NULL) static_cast<void>(ballot_.release());
 }
 
-bool StepVote::complete() {
-  if (request_ == MPI_REQUEST_NULL) return false;
+std::optional<StepVote::Voice> StepVote::complete() {
+  if (request_ == MPI_REQUEST_NULL) return std::nullopt;
   comm_.wait({&request_, 1}, "the vote of the step before");
-  return ballot_->any_due != 0;
+  return Voice{ballot_->any[0] != 0, ballot_->any[1] != 0};
 }
 
-void StepVote::post(bool due) {
-  ballot_->due = due ? 1 : 0;
-  request_ = comm_.vote(ballot_->due, ballot_->any_due);
+void StepVote::post(Voice voice) {
+  ballot_->mine = {voice.due ? 1 : 0, voice.writing ? 1 : 0};
+  request_ = comm_.vote(ballot_->mine, ballot_->any);
 }
 
 void check_same_call(const Comm& comm, Call call, std::uint64_t step) {
@@ -51,7 +51,7 @@ void check_same_call(const Comm& comm, Call call, std::uint64_t step) {
       ranges_of<2>(comm, {static_cast<std::uint64_t>(call), step});
   if (calls.least != calls.greatest) {
     throw Error(ErrorCode::invalid_argument,
-                "the ranks make different calls at the same time (save, end or restore): every "
+                "the ranks make different calls at the same time (save, end, wait or restore): every "
                 "rank must make the same collective calls in the same order");
   }
   if (steps.least != steps.greatest) {

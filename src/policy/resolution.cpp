@@ -51,6 +51,16 @@ void check_something_is_on(const CheckpointSettings& given) {
   }
 }
 
+void check_asynchronous(const CheckpointSettings& given) {
+  if (given.lazy_capture && !given.async_save) {
+    refuse("lazy_capture", "true without async_save", "true only together with async_save");
+  }
+  if (given.async_save && given.write.writer == Writer::hdf5) {
+    refuse("async_save", "true with the writer hdf5",
+           "the writers direct and mpiio: HDF5 is not safe with threads");
+  }
+}
+
 void check_stale_after(std::chrono::hours stale_after) {
   if (stale_after < std::chrono::hours{0} || stale_after > kLongestWait) {
     refuse("stale_after", std::to_string(stale_after.count()) + " hours",
@@ -115,6 +125,7 @@ CheckpointPolicy resolve(const CheckpointSettings& settings) {
   check_counts(settings);
   check_something_is_on(settings);
   check(settings.write);
+  check_asynchronous(settings);
   check_stale_after(settings.stale_after);
   CheckpointPolicy policy;
   resolve_trigger(settings, policy);

@@ -1,0 +1,78 @@
+#include "api/restore.hpp"
+
+#include "coord/candidate.hpp"
+#include "coord/loader.hpp"
+#include "coord/together.hpp"
+
+namespace cairn {
+namespace {
+
+void tell_skipped(const RestoreFrom& from, const std::filesystem::path& path,
+                  const std::string& reason) {
+  if (from.comm.rank() != 0 || from.settings.listener == nullptr) return;
+  from.settings.listener->skipped({.path = path}, reason);
+}
+
+[[noreturn]] void throw_none_good(const RestoreFrom& from, const std::vector<Skipped>& skipped) {
+  std::string text = "there are checkpoints in " + from.directory.string() +
+                     ", but none of them is good:";
+  for (const Skipped& one : skipped) text += "\n  " + one.path.string() + ": " + one.reason;
+  throw Error(ErrorCode::damaged, text);
+}
+
+/// Without `strict`, what the older one does not hold is not overwritten by it.
+void warn_of_leftovers(Restored& restored) {
+  const std::size_t left = restored.missing.size() + restored.different.size();
+  if (left == 0) return;
+  restored.warnings.push_back(
+      std::to_string(left) + " tensors were not loaded from " + restored.path.string() +
+      " (missing, different); they may hold values of the damaged ones that were tried before");
+}
+
+/// Collective. A rename that fails is told to the listener and harms nobody.
+void quarantine(const RestoreFrom& from, std::vector<Skipped>& skipped) {
+  for (Skipped& one : skipped) {
+    WireWriter writer;
+    coord::run_on_root(from.comm, [&] {
+      const auto failed = coord::attempt([&] {
+        writer.put_text(from.series->quarantine(one.path).string());
+      });
+      if (failed) tell_skipped(from, one.path, failed->what());
+    });
+    const Bytes told = from.comm.broadcast(writer.take());
+    if (!told.empty()) one.quarantined = WireReader(told).get_text();
+  }
+}
+
+}  // namespace
+
+/// Tries one candidate after the other; all ranks hear of each from rank 0.
+Restored restore_newest(const RestoreFrom& from, State& state, const LoadOptions& options) {
+  std::vector<storage::Found> candidates;
+  if (from.comm.rank() == 0) candidates = from.series->candidates();
+  Restored restored;
+  bool tried = false;  // to load one that turned out to be damaged, perhaps after values moved
+  for (std::size_t i = 0;; ++i) {
+    const std::optional<coord::Candidate> candidate =
+        coord::share_candidate(from.comm, candidates, i);
+    if (!candidate) throw_none_good(from, restored.skipped);
+    try {
+      if (candidate->problem) throw Error(*candidate->problem);
+      static_cast<LoadReport&>(restored) =
+          coord::load_checkpoint(from.comm, candidate->path, state, options);
+      coord::run_on_root(from.comm, [&] { from.series->restored(restored.path); });
+      if (tried) warn_of_leftovers(restored);
+      if (from.settings.quarantine_damaged) quarantine(from, restored.skipped);
+      return restored;
+    } catch (const Error& error) {
+      // Refusals are not damage: they must not lead to an older state.
+      if (error.code() != ErrorCode::damaged && error.code() != ErrorCode::not_found) throw;
+      tried = tried || !candidate->problem;
+      if (from.comm.rank() == 0) from.series->found_damaged(candidate->path, error);
+      tell_skipped(from, candidate->path, error.what());
+      restored.skipped.push_back({candidate->path, error.what()});
+    }
+  }
+}
+
+}  // namespace cairn

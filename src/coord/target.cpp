@@ -1,0 +1,32 @@
+#include "coord/target.hpp"
+
+#include "coord/together.hpp"
+
+namespace cairn::coord {
+
+/// O_DIRECT or buffered is decided by all ranks together.
+void Target::agree_on_direct() {
+  const bool mine = direct_;
+  direct_ = all_of<std::int32_t>(comm_, mine ? 1 : 0, MPI_MIN) == 1;
+  run_together(comm_, [&] {
+    if (mine && !direct_) file_->set_direct(false);
+  });
+}
+
+storage::BlockSink& Target::open_file_sink() { return sink_.emplace(*file_, *writer_); }
+
+std::optional<Error> Target::sync(std::optional<Error> error) {
+  sink_.reset();  // nothing is under way any more
+  if (error || !settings_.write.durable) return error;
+  return attempt([&] { file_->sync(); });
+}
+
+void Target::publish() {
+  run_on_root(comm_, [&] { commit_->publish(); });
+}
+
+void Target::discard_replaced() {
+  if (commit_) commit_->discard_replaced();
+}
+
+}  // namespace cairn::coord

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/slice_access.hpp"
+#include "cairn/options.hpp"
+#include "cairn/state.hpp"
+#include "coord/comm.hpp"
+#include "plan/routes.hpp"
+#include "storage/block_sink.hpp"
+#include "storage/commit.hpp"
+#include "storage/image_writer.hpp"
+#include "storage/posix_file.hpp"
+#include "storage/protection.hpp"
+#include "storage/record.hpp"
+
+namespace cairn::coord {
+
+/// What rank 0 decides of a save; what the other ranks pass is ignored.
+struct SaveRequest {
+  std::filesystem::path path;
+  storage::Record record;
+};
+
+/// One file of full tensors, or a directory with a file per rank.
+enum class SaveKind : bool { integrated, shards };
+
+/// The files of one save: under temporary names at first, then published. The numbers are the steps
+/// of the commit (storage/commit.cpp); whoever has one of these takes them in this order.
+class Target {
+ public:
+  struct Settings {
+    WriteOptions write;
+    storage::Protection protection;
+    std::uint64_t hosts = 1;  ///< rank 0 only
+  };
+
+  /// All that it is given must outlive it.
+  Target(const Comm& comm, const Settings& settings, const SaveRequest& request)
+      : comm_(comm), settings_(settings), request_(request) {}
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+  virtual ~Target() = default;
+
+  /// (1) Collective. Makes and opens the temporary files, of their final length.
+  virtual void reserve() = 0;
+  /// Local. The values of this rank, by `Holding::entry` of the plan's routes.
+  [[nodiscard]] virtual std::vector<SliceAccess> slices(
+      std::span<const State::Entry> entries) const = 0;
+  /// (2) Where this rank's blocks go. Collective with the writer mpiio, else Local; throws together.
+  virtual storage::BlockSink& open_sink() = 0;
+  /// Local. After all blocks of this rank: what else it writes of its own.
+  virtual void finish_own() {}
+  /// (3) Local; collective with the writer mpiio, also for a rank that failed. Returns the first
+  /// error.
+  [[nodiscard]] virtual std::optional<Error> sync(std::optional<Error> error);
+  /// (5) (6) Collective. After all ranks agreed that all of that worked (4).
+  virtual void complete() = 0;
+  /// (7) (8) (9) Collective.
+  void publish();
+  /// (10) Local.
+  void discard_replaced();
+
+  [[nodiscard]] std::uint64_t file_bytes() const noexcept { return file_bytes_; }
+  [[nodiscard]] bool direct() const noexcept { return direct_; }
+  [[nodiscard]] bool reserved() const noexcept { return reserved_; }
+  [[nodiscard]] const std::filesystem::path& temporary() const noexcept { return temporary_; }
+
+ protected:
+  void agree_on_direct();
+  storage::BlockSink& open_file_sink();
+
+  const Comm& comm_;
+  const Settings& settings_;
+  const SaveRequest& request_;
+  std::unique_ptr<storage::ImageWriter> writer_;  ///< of the one file, or this rank's shard
+  std::unique_ptr<storage::Commit> commit_;       ///< rank 0 only
+  std::optional<storage::PosixFile> file_;        ///< the one file, or this rank's shard
+  std::optional<storage::FileSink> sink_;
+  std::filesystem::path temporary_;
+  std::uint64_t file_bytes_ = 0;
+  bool reserved_ = false;
+  bool direct_ = false;
+};
+
+}  // namespace cairn::coord
