@@ -63,6 +63,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         saver_(comm, settings().write,
                {settings().crc_check, settings().enc_key, settings().enc_mode}),
         vote_(comm_) {
+    coord::check_same(comm_, settings().saved_network != nullptr, "saved_network, given or none,");
     coord::check_same(comm_, digest_of(settings()), "the settings");
     coord::run_on_root(comm_, [&] {
       if (!prefix_.varies()) policy::check_prefix(prefix_.at(0));
@@ -225,7 +226,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     return settings().enc_key.empty() ? policy::Kind::file : policy::Kind::sealed;
   }
 
-  SaveReport save_agreed(std::uint64_t step, const State& state) {
+  SaveReport save_agreed(std::uint64_t step, const State& trained) {
+    const State& state = settings().saved_network ? *settings().saved_network : trained;
     coord::Saver::Request request;
     coord::run_on_root(comm_, [&] {
       const storage::Place place = place_at(step);
