@@ -1,7 +1,5 @@
 #include "cairn/model_checkpoint.hpp"
 
-#include <algorithm>
-
 #include "codec/random.hpp"
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
