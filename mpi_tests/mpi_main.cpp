@@ -1,12 +1,22 @@
 // The main of tests that run under mpirun: a failure on any rank fails the run and names the rank.
+// CAIRN_TEST_THREADS=multiple asks MPI for MPI_THREAD_MULTIPLE.
 #include <gtest/gtest.h>
 #include <mpi.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 int main(int argc, char** argv) {
   int level = 0;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level);
+  const char* const threads = std::getenv("CAIRN_TEST_THREADS");
+  const bool multiple = threads != nullptr && std::string_view(threads) == "multiple";
+  const int wanted = multiple ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
+  MPI_Init_thread(&argc, &argv, wanted, &level);
+  if (level != wanted) {
+    std::printf("MPI gives thread level %d, wanted is %d\n", level, wanted);
+    return 1;
+  }
   ::testing::InitGoogleTest(&argc, argv);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

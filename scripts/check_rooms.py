@@ -32,6 +32,7 @@ FOREIGN = {
     r"hdf5\.h|H5\w*\.h": {"storage"},
     r"zlib\.h|libdeflate\.h|isa-l/.*|openssl/.*": {"codec"},
     r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
+    r"nlohmann/.*": {"api", "tools"},
     r"sys/mman\.h": {"codec", "storage"},  # keys lie in pages of their own
 }
 

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cairn/export.hpp"
 #include "cairn/key.hpp"
@@ -12,6 +14,8 @@
 #include "cairn/options.hpp"
 
 namespace cairn {
+
+class State;
 
 /// Says "not this one" where a number could stand.
 struct None {
@@ -78,6 +82,11 @@ struct CheckpointSettings {
   /// With `lazy_capture`: fail saves whose values changed before they were captured, naming the
   /// tensor. Reads all values twice: for debugging.
   bool check_capture = false;
+  /// Another state, saved in place of the one that `save`, `step_end` and `end` are given, which is
+  /// not looked at then; if nothing trains it, its initial values are saved. `restore` fills the
+  /// state that it is given. On every rank or on none. Not owned: it and the memory that it names
+  /// must outlive the ModelCheckpoint, and do not change during a save.
+  const State* saved_network = nullptr;
   /// A key: checkpoints are encrypted, names, shapes and records included. Not with `crc_check`.
   Key enc_key{};
   /// With `enc_key` only. The key has 16, 24 or 32 bytes for AES, 16 for SM4.
@@ -103,14 +112,24 @@ struct CheckpointSettings {
   std::optional<RunId> run_id{};
 };
 
-/// The resolved settings that decide when to save and what to keep.
+/// Local. Settings from the text of a JSON object, for a program to add what JSON cannot carry:
+/// `{"save_checkpoint_steps": 100, "enc_key": {"hex": "…"}}`. Names are those of the members, of
+/// `write` too; `deadline_seconds` and `stale_after_hours` say their unit. What is not named keeps
+/// its default; null is none. Throws `invalid_argument` for a name that is unknown (listing the
+/// valid ones) or given twice, another type than the setting's, and what JSON cannot carry. Quotes
+/// no key. `text`, and what the parser keeps of it, is ordinary memory: `read_key_file` leaves no
+/// copies.
+CAIRN_API CheckpointSettings settings_from_json(std::string_view text);
+
+/// The resolved settings that decide when to save, what to keep and what to save.
 struct CheckpointPolicy {
   Count save_checkpoint_steps;          ///< steps between saves; off where seconds decide
   Count save_checkpoint_seconds;        ///< seconds between saves; off where steps decide
   Count keep_checkpoint_max;            ///< how many stay; off where minutes decide
   Count keep_checkpoint_per_n_minutes;  ///< one per so many stays; off where a maximum decides
+  const State* saved_network = nullptr;  ///< saved in place of the trained state; null: none
 
-  /// Whether all four are alike.
+  /// Whether all five are alike; of `saved_network`, whether it is the same object.
   bool operator==(const CheckpointPolicy&) const = default;
 };
 
@@ -120,6 +139,8 @@ class CAIRN_API CheckpointConfig {
  public:
   /// Local. Resolves what is unset. Throws `invalid_argument`.
   explicit CheckpointConfig(CheckpointSettings settings);
+  /// Local. Of `settings_from_json(text)`. Throws `invalid_argument`.
+  static CheckpointConfig from_json(std::string_view text);
 
   /// Resolved, as in `CheckpointPolicy`; so are the next three.
   [[nodiscard]] Count save_checkpoint_steps() const noexcept {
@@ -139,6 +160,8 @@ class CAIRN_API CheckpointConfig {
   [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
   /// Whether `step_end` leaves saves to the background.
   [[nodiscard]] bool async_save() const noexcept { return settings_.async_save; }
+  /// Null where the trained state is saved.
+  [[nodiscard]] const State* saved_network() const noexcept { return settings_.saved_network; }
   /// None where checkpoints are plain.
   [[nodiscard]] const Key& enc_key() const noexcept { return settings_.enc_key; }
   /// Of no consequence without a key.
@@ -147,7 +170,7 @@ class CAIRN_API CheckpointConfig {
   [[nodiscard]] bool crc_check() const noexcept { return settings_.crc_check; }
   /// 0 where the epoch is always 1.
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return settings_.steps_per_epoch; }
-  /// Local. The four together. (The name is that of MindSpore's method.)
+  /// Local. The four and `saved_network`. (The name is that of MindSpore's method.)
   [[nodiscard]] CheckpointPolicy get_checkpoint_policy() const;
   /// All settings, the four counts resolved.
   [[nodiscard]] const CheckpointSettings& settings() const noexcept { return settings_; }
@@ -155,5 +178,10 @@ class CAIRN_API CheckpointConfig {
  private:
   CheckpointSettings settings_;
 };
+
+/// Local. A line for each setting, resolved: "save_checkpoint_steps: 100". Of a key, its length.
+CAIRN_API std::string to_string(const CheckpointConfig& config);
+/// Local. The same.
+CAIRN_API std::ostream& operator<<(std::ostream& out, const CheckpointConfig& config);
 
 }  // namespace cairn

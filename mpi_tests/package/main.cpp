@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
   state.add("values", std::span(values), slice);
   bool right = true;
   {
-    cairn::ModelCheckpoint checkpoint(MPI_COMM_WORLD, "stranger", argv[1]);
+    cairn::ModelCheckpoint checkpoint(MPI_COMM_WORLD, "stranger", argv[1],
+                                      cairn::CheckpointConfig::from_json("{\"crc_check\": true}"));
     checkpoint.save(1, state);
     values.assign(values.size(), 0.0F);
     right = checkpoint.restore(state).has_value();

@@ -25,7 +25,8 @@ CheckpointConfig::CheckpointConfig(CheckpointSettings settings) : settings_(std:
 
 CheckpointPolicy CheckpointConfig::get_checkpoint_policy() const {
   return {settings_.save_checkpoint_steps, settings_.save_checkpoint_seconds,
-          settings_.keep_checkpoint_max, settings_.keep_checkpoint_per_n_minutes};
+          settings_.keep_checkpoint_max, settings_.keep_checkpoint_per_n_minutes,
+          settings_.saved_network};
 }
 
 }  // namespace cairn

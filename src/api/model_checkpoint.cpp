@@ -57,6 +57,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         vote_(comm_),
         saver_(comm, settings().write,
                {settings().crc_check, settings().enc_key, settings().enc_mode}) {
+    coord::check_same(comm_, settings().saved_network != nullptr, "saved_network, given or none,");
     coord::check_same(comm_, digest_of(settings()), "the settings");
     coord::run_on_root(comm_, [&] {
       series_.emplace(prefix_, directory_, config_);
@@ -68,12 +69,9 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     int finalized = 0;
     MPI_Finalized(&finalized);
     if (finalized != 0) return;
-    try {
-      vote_.complete();
-      if (flight_) land(true);  // its own failure the listener hears from the saver
-    } catch (const Error& error) {
-      if (settings().listener != nullptr && !flight_) settings().listener->failed({}, error);
-    }
+    if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));  // the listener has heard
+    const auto failed = coord::attempt([&] { vote_.complete(); });
+    if (failed && settings().listener != nullptr) settings().listener->failed({}, *failed);
   }
 
   Next step_end(std::uint64_t step, const State& state) {
@@ -196,7 +194,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   }
 
   /// Collective. What to save under which name; only rank 0's request counts.
-  coord::Saver::Job job_for(std::uint64_t step, const State& state) {
+  coord::Saver::Job job_for(std::uint64_t step, const State& trained) {
+    const State& state = settings().saved_network ? *settings().saved_network : trained;
     saver_.rest();  // what it does afterwards is about the series, too
     coord::Saver::Job job{.state = state, .request = {}};
     coord::run_on_root(comm_, [&] { job.request = series_->next(step); });

@@ -157,6 +157,11 @@ std::size_t tag_bytes(EncMode mode) noexcept {
 void check_key(const Key& key, EncMode mode) {
   const std::size_t bytes = key.bytes().size();
   const bool is_aes = mode == EncMode::aes_gcm || mode == EncMode::aes_cbc;
+  if (!is_aes && mode != EncMode::sm4_cbc) {
+    throw Error(ErrorCode::invalid_argument,
+                "enc_mode is the number " + std::to_string(static_cast<int>(mode)) +
+                    "; it takes AES-GCM, AES-CBC or SM4-CBC");
+  }
   if (bytes == 16 || (is_aes && (bytes == 24 || bytes == 32))) {
     require_cipher(mode, bytes);
     return;

@@ -113,6 +113,10 @@ void check_deadline(std::chrono::seconds deadline) {
 }
 
 void check(const WriteOptions& options) {
+  if (options.writer > Writer::mpiio) {
+    refuse("writer", "the number " + std::to_string(static_cast<int>(options.writer)),
+           "direct, hdf5 or mpiio");
+  }
   if (!std::has_single_bit(options.block_bytes) || options.block_bytes < kLeastBlockBytes ||
       options.block_bytes > kMostBlockBytes) {
     refuse("block_bytes", std::to_string(options.block_bytes),
