@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "async_saves.hpp"
 #include "cairn/cairn.hpp"
 #include "command.hpp"
 #include "options.hpp"
@@ -31,6 +32,10 @@ struct SaveArguments {
   bool shards = false;
   bool advance = false;
   bool resume = false;
+  bool asynchronous = false;
+  bool lazy = false;
+  std::string threads;
+  double step_seconds = AsyncArguments{}.step_seconds;
   std::optional<Slicing> slicing;
   std::optional<std::size_t> block_bytes;
   std::optional<std::size_t> staging_bytes;
@@ -54,6 +59,8 @@ cairn::Writer writer_named(const std::string& name) {
 cairn::CheckpointSettings settings_of(const SaveArguments& arguments) {
   cairn::CheckpointSettings settings;
   settings.integrated_save = !arguments.shards;
+  settings.async_save = arguments.asynchronous;
+  settings.lazy_capture = arguments.lazy;
   settings.crc_check = arguments.protection.crc;
   settings.enc_key = arguments.protection.key();
   if (!arguments.protection.enc_mode.empty()) {
@@ -142,11 +149,31 @@ std::uint64_t resume(const SaveArguments& arguments, const Stage& stage, Slices&
   return restored && arguments.advance ? restored->step + 1 : arguments.step;
 }
 
+void run_async(const SaveArguments& arguments, const Stage& stage, Slices& slices, Report head) {
+  cairn::CheckpointSettings settings = settings_of(arguments);
+  if (!arguments.keep) settings.keep_checkpoint_max = 1;
+  slices.fill(arguments.step);
+  std::vector<Report> reports = run_async_saves(
+      {arguments.directory, arguments.prefix, arguments.repeat, arguments.step_seconds}, stage,
+      slices, std::move(settings));
+  if (arguments.json.empty()) return;
+  const Report summary = reports.back();
+  reports.pop_back();
+  nlohmann::ordered_json json = head.json();
+  json["saves"] = json_of(reports);
+  json.update(summary.json());
+  write_json(stage, arguments.json, json);
+}
+
 void run_save(const SaveArguments& arguments, const Stage& stage) {
   const Workload workload = read_workload(stage.world, arguments.workload);
   Slices slices(stage.world, workload, arguments.slicing);
   const Report head = describe(stage, arguments.workload, workload, slices);
   print_first(stage, head);
+  if (arguments.asynchronous) {
+    run_async(arguments, stage, slices, head);
+    return;
+  }
 
   cairn::ModelCheckpoint checkpoint(stage.world.comm(), arguments.prefix, arguments.directory,
                                     settings_of(arguments));
@@ -196,6 +223,22 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--writer", arguments.writer, "how bytes reach the file")
       ->check(CLI::IsMember(writer_names()))
       ->capture_default_str();
+  CLI::Option* const asynchronous =
+      command.add_flag("--async", arguments.asynchronous,
+                       "asynchronous saves while a kernel computes: what each costs it");
+  command.add_flag("--lazy", arguments.lazy, "values are captured while the next step computes")
+      ->needs(asynchronous);
+  command.add_option("--threads", arguments.threads, "what MPI_Init_thread is asked for")
+      ->check(CLI::IsMember({"funneled", "multiple"}));
+  command
+      .add_option("--step-seconds", arguments.step_seconds,
+                  "with --lazy: how long a step computes before its update")
+      ->needs(asynchronous)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  for (const char* other : {"--advance", "--resume", "--saved-at"}) {
+    asynchronous->excludes(command.get_option(other));
+  }
   add_protection_options(command, arguments.protection);
   add_slicing_option(command, arguments.slicing);
   add_bytes_option(command, "--block-bytes", arguments.block_bytes, "largest block");

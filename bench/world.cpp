@@ -1,11 +1,32 @@
 #include "world.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace bench {
 
+namespace {
+
+/// What `--threads` asks for, anywhere on the command line: it is needed before the rest is read.
+int thread_level(int argc, char** argv) {
+  int level = MPI_THREAD_SINGLE;
+  const std::string_view option = "--threads";
+  for (int i = 1; i < argc; ++i) {
+    std::string_view word = argv[i];
+    if (!word.starts_with(option)) continue;
+    word.remove_prefix(option.size());
+    if (word.empty() && i + 1 < argc) word = argv[i + 1];
+    if (word.starts_with("=")) word.remove_prefix(1);
+    level = word == "multiple" ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
+  }
+  return level;
+}
+
+}  // namespace
+
 World::World(int* argc, char*** argv) {
-  MPI_Init(argc, argv);
+  int given = MPI_THREAD_SINGLE;
+  MPI_Init_thread(argc, argv, thread_level(*argc, *argv), &given);
   MPI_Comm_rank(comm(), &rank_);
   MPI_Comm_size(comm(), &ranks_);
 }
