@@ -32,3 +32,18 @@ elseif(CAIRN_CRC MATCHES "auto|isal" AND CAIRN_ISAL AND CAIRN_ISAL_INCLUDE)
 elseif(NOT CAIRN_CRC MATCHES "auto|zlib")
   message(FATAL_ERROR "CAIRN_CRC is ${CAIRN_CRC}, which was not found")
 endif()
+
+# Ready-made logs of saves go through spdlog, where it is there.
+set(CAIRN_LOG "auto" CACHE STRING "Library for logs: auto, spdlog, or stderr for none")
+set_property(CACHE CAIRN_LOG PROPERTY STRINGS auto spdlog stderr)
+set(cairn_log_library "")
+set(cairn_log_files "") # the same for pkg-config
+if(CAIRN_LOG MATCHES "auto|spdlog")
+  find_package(spdlog QUIET)
+  if(spdlog_FOUND)
+    set(cairn_log_library spdlog::spdlog)
+    set(cairn_log_files spdlog fmt)
+  elseif(CAIRN_LOG STREQUAL "spdlog")
+    message(FATAL_ERROR "CAIRN_LOG is spdlog, which was not found (Debian: libspdlog-dev)")
+  endif()
+endif()

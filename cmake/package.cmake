@@ -41,7 +41,8 @@ list(TRANSFORM MPI_CXX_INCLUDE_DIRS PREPEND -I OUTPUT_VARIABLE pc_mpi_includes)
 list(JOIN pc_mpi_includes " " pc_mpi_includes)
 cairn_link_flags(pc_mpi_libs ${MPI_CXX_LIBRARIES})
 cairn_link_flags(pc_private_libs
-  ${HDF5_C_LIBRARIES} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES} ${cairn_crc_library} ${CMAKE_THREAD_LIBS_INIT})
+  ${HDF5_C_LIBRARIES} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES} ${cairn_crc_library}
+  ${cairn_log_files} ${CMAKE_THREAD_LIBS_INIT})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/cairn.pc.in ${PROJECT_BINARY_DIR}/cairn.pc @ONLY)
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cairn-config.cmake.in

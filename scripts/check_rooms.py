@@ -33,6 +33,7 @@ FOREIGN = {
     r"zlib\.h|libdeflate\.h|isa-l/.*|openssl/.*": {"codec"},
     r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
     r"nlohmann/.*": {"api", "tools"},
+    r"spdlog/.*": {"api"},
     r"sys/mman\.h": {"codec", "storage"},  # keys lie in pages of their own
 }
 

@@ -10,7 +10,7 @@ CAIRN_BUILD=${CAIRN_BUILD:-$cairn_root/build}
 
 cairn_packages=(
   g++ make cmake pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev hdf5-tools libssl-dev
-  zlib1g-dev libdeflate-dev nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev
+  zlib1g-dev libdeflate-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
   python3-h5py python3-numpy python3-cryptography
 )
 

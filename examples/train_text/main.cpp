@@ -9,6 +9,7 @@
 #include <cairn/cairn.hpp>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -57,11 +58,16 @@ void run(const Options& options) {
       .add("reader/random", reader.random.state);
   model.add_to(state);
 
+  cairn::LogListener log;
+  std::optional<cairn::JsonLinesListener> json;
+  if (!options.save_log.empty()) json.emplace(options.save_log);
+  cairn::Listeners listeners({&log, json ? &*json : nullptr, &progress});
   cairn::ModelCheckpoint checkpoint(
       MPI_COMM_WORLD, "text", options.directory,
       {.save_checkpoint_steps = static_cast<std::int64_t>(options.save_every),
        .keep_checkpoint_max = 3,
-       .listener = &progress});
+       .async_save = options.asynchronous,
+       .listener = &listeners});
   progress.start(ranks.mesh, reader.text.size(), checkpoint.restore(state));
 
   while (step < options.steps) {
@@ -79,7 +85,8 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
+  int level = 0;  // with less than MPI_THREAD_MULTIPLE, asynchronous saves do more in step_end
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   int status = 0;

@@ -18,6 +18,8 @@ struct Options {
   std::string text = "/usr/share/common-licenses/GPL-3";
   std::string directory = "checkpoints";
   std::string loss_log;
+  std::string save_log;
+  bool asynchronous = false;
   std::uint64_t steps = 400;
   std::uint64_t save_every = 50;
   std::uint64_t show_every = 20;
@@ -31,9 +33,11 @@ inline constexpr const char* kUsage =
   --steps N             train until this step                                    (400)
   --save-every K        steps between checkpoints                                 (50)
   --show-every K        steps between lines of progress                           (20)
+  --saves sync|async    whether training goes on while a checkpoint is written    (sync)
+  --save-log FILE       append the events of each save, a JSON object a line
   --loss-log FILE       append step and loss of each step, exact to the bit
   --kill-at STEP:PHASE  die of SIGKILL in that phase of the save of that step: planning,
-                        reserving, moving, syncing, completing, publishing or retaining
+                        capturing, reserving, moving, syncing, completing, publishing or retaining
 )";
 
 inline std::uint64_t parse_count(const std::string& option, std::string_view text) {
@@ -75,6 +79,10 @@ inline Options parse(int argc, char** argv) {
       options.show_every = parse_count(name, value);
     else if (name == "--loss-log")
       options.loss_log = value;
+    else if (name == "--save-log")
+      options.save_log = value;
+    else if (name == "--saves" && (value == "sync" || value == "async"))
+      options.asynchronous = value == "async";
     else if (name == "--kill-at")
       options.kill_at = parse_kill_point(name, value);
     else

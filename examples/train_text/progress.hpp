@@ -11,10 +11,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <numbers>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "options.hpp"
 #include "ranks.hpp"
@@ -64,11 +66,11 @@ class Progress : public cairn::Listener {
     const bool due = step == 1 || step % options_.show_every == 0 || step == options_.steps;
     if (!speaks_ || !due) return;
     const std::chrono::duration<double> took = Clock::now() - since_;
+    const std::string committed = take_committed();
     const double mean = loss_sum_ / static_cast<double>(steps_);
     std::printf("%6ju  %6.3f  %9.3f  %s  %9.0f%s%s\n", step, mean, mean / std::numbers::ln2,
                 bar(mean / std::log(256)).c_str(), static_cast<double>(guesses_) / took.count(),
-                committed_.empty() ? "" : "  saved ", committed_.c_str());
-    committed_.clear();
+                committed.empty() ? "" : "  saved ", committed.c_str());
     loss_sum_ = 0;
     steps_ = guesses_ = 0;
     since_ = Clock::now();
@@ -85,10 +87,18 @@ class Progress : public cairn::Listener {
     if (!options_.kill_at || event.step != options_.kill_at->step) return;
     if (phase == options_.kill_at->phase) kill(getpid(), SIGKILL);
   }
-  void committed(const cairn::Event& event) override { committed_ = event.path.filename(); }
+  void committed(const cairn::Event& event) override {
+    const std::lock_guard lock(mutex_);  // an asynchronous save tells it from its own thread
+    committed_ = event.path.filename();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  std::string take_committed() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(committed_, {});
+  }
 
   /// 24 characters, filled to that fraction, to an eighth of a character.
   static std::string bar(double fraction) {
@@ -112,8 +122,8 @@ class Progress : public cairn::Listener {
   const Options& options_;
   bool speaks_;
   std::ofstream loss_log_;
-  // Since the last line:
-  std::string committed_;
+  std::mutex mutex_;
+  std::string committed_;  // since the last line, as is what follows
   double loss_sum_ = 0;
   std::uint64_t steps_ = 0, guesses_ = 0;
   Clock::time_point since_;

@@ -6,6 +6,7 @@
 #include "cairn/inspect.hpp"          // IWYU pragma: export
 #include "cairn/key.hpp"              // IWYU pragma: export
 #include "cairn/listener.hpp"         // IWYU pragma: export
+#include "cairn/log.hpp"              // IWYU pragma: export
 #include "cairn/model_checkpoint.hpp" // IWYU pragma: export
 #include "cairn/options.hpp"          // IWYU pragma: export
 #include "cairn/save.hpp"             // IWYU pragma: export
