@@ -24,7 +24,7 @@ MAY = {
 TOOLS_MAY = re.compile(r"CLI/.*|nlohmann/.*|mpi\.h|unistd\.h|[a-z_]+")
 
 # The public headers that are plain values; every room may use them. The rest need MPI.
-VALUES = {"config", "dtype", "error", "export", "key", "listener", "options", "slice", "source", "state"}
+VALUES = {"append_info", "config", "dtype", "error", "export", "key", "listener", "options", "slice", "source", "state"}
 
 # Foreign headers and the rooms that may include them.
 FOREIGN = {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cairn/append_info.hpp"      // IWYU pragma: export
 #include "cairn/config.hpp"           // IWYU pragma: export
 #include "cairn/dtype.hpp"            // IWYU pragma: export
 #include "cairn/error.hpp"            // IWYU pragma: export

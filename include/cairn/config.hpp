@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "cairn/append_info.hpp"
 #include "cairn/export.hpp"
 #include "cairn/key.hpp"
 #include "cairn/listener.hpp"
@@ -69,6 +71,11 @@ struct CheckpointSettings {
   /// true: slices are put together into full tensors, in one HDF5 file written by all ranks at once.
   /// false: a directory with one shard per rank.
   bool integrated_save = true;
+  /// What every checkpoint holds beside the state, in a group of its own: the counters "epoch_num"
+  /// and "step_num", and at most one dictionary. There an integer under the name of a counter is
+  /// added to it. Plain values must be the same on every rank; tensors are stored as they are at
+  /// each save, and filled by `restore`. They and their memory must outlive the ModelCheckpoint.
+  std::vector<AppendItem> append_info{};
   /// true: `step_end` returns as soon as the values are captured, in memory of the size of what this
   /// rank contributes; a thread of Cairn's does the rest. At most one save is under way; the next
   /// waits for it. Its error is thrown by the next collective call. Not with the writer `hdf5`.
@@ -158,6 +165,9 @@ class CAIRN_API CheckpointConfig {
   }
   /// One file of full tensors, not shards.
   [[nodiscard]] bool integrated_save() const noexcept { return settings_.integrated_save; }
+  /// What `append_info` says, as one dictionary: a counter with what is added to it, which is 0
+  /// where only its name was given. (The name is that of MindSpore's attribute.)
+  [[nodiscard]] const AppendDict& append_dict() const noexcept { return append_dict_; }
   /// Whether `step_end` leaves saves to the background.
   [[nodiscard]] bool async_save() const noexcept { return settings_.async_save; }
   /// Null where the trained state is saved.
@@ -177,6 +187,7 @@ class CAIRN_API CheckpointConfig {
 
  private:
   CheckpointSettings settings_;
+  AppendDict append_dict_;
 };
 
 /// Local. A line for each setting, resolved: "save_checkpoint_steps: 100". Of a key, its length.

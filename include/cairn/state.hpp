@@ -14,6 +14,12 @@
 
 namespace cairn {
 
+/// What an entry is in a checkpoint. The names of one family are no names of another.
+enum class Family : std::uint8_t {
+  parameter,    ///< what `State::add` adds
+  append_info,  ///< what Cairn adds for `append_info`
+};
+
 /// What one rank holds: named slices of global tensors. It copies no values and owns none; build
 /// it once and use it for every save and load. Each rank names only what it holds, in any order.
 /// A rank may add several boxes of one tensor under one name. Whether it all fits together is
@@ -27,6 +33,10 @@ class CAIRN_API State {
     Source source;     ///< where the box's elements are
     /// Bytes behind a span, where one was given; checked against the slice.
     std::optional<std::uint64_t> given_bytes;
+    /// What it is in a checkpoint.
+    Family family = Family::parameter;
+    /// Of append_info only: the elements, of type uint8, are the bytes of one text.
+    bool is_text = false;
   };
 
   /// Local. The elements of `slice` in row-major order. Of `std::span<const T>` only saves work.
@@ -52,6 +62,8 @@ class CAIRN_API State {
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
  private:
+  friend class StateExtension;  // Cairn's own, for the other families
+
   State& add_entry(Entry entry);
 
   std::vector<Entry> entries_;

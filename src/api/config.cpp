@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "policy/append_info.hpp"
 #include "policy/resolution.hpp"
 #include "storage/protection.hpp"
 
@@ -17,6 +18,7 @@ CheckpointConfig::CheckpointConfig(CheckpointSettings settings) : settings_(std:
   const CheckpointPolicy resolved = policy::resolve(settings_);
   storage::check({settings_.crc_check, settings_.enc_key, settings_.enc_mode},
                  settings_.write.writer);
+  append_dict_ = policy::resolve_append_info(settings_.append_info);
   settings_.save_checkpoint_steps = resolved.save_checkpoint_steps;
   settings_.save_checkpoint_seconds = resolved.save_checkpoint_seconds;
   settings_.keep_checkpoint_max = resolved.keep_checkpoint_max;

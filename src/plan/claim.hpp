@@ -12,8 +12,6 @@
 
 namespace cairn::plan {
 
-/// Longest name of a tensor, in bytes.
-inline constexpr std::size_t kLongestName = 16384;
 /// HDF5's bound on the number of dimensions.
 inline constexpr std::size_t kMostDimensions = 32;
 
@@ -36,7 +34,7 @@ Box get_box(WireReader& reader);
 void put_tensor(WireWriter& writer, const TensorInfo& tensor);
 TensorInfo get_tensor(WireReader& reader);
 
-/// The rank that plans the tensor of that name: a hash of the name modulo the ranks.
+/// The rank that plans the tensors of that name: a hash of the name modulo the ranks.
 int home_of(std::string_view name, int ranks) noexcept;
 
 }  // namespace cairn::plan
