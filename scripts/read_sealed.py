@@ -57,6 +57,9 @@ SAME_IN_HEADER_AND_RECORD = ("kind", "image_bytes", "block_bytes", "run_id", "st
                              "step_in_epoch", "steps_per_epoch", "sequence", "saved_at", "series")
 SAME_IN_ALL_SHARDS = ("run_id", "series", "sequence", "step", "epoch", "saved_at")
 
+APPEND_INFO = b"append_info"
+LONGEST_TEXT = 65536
+TEXT_NUMBER = 255  # in an index, where others have the number of their dtype
 LEAST_IMAGE = 65536 + 16 + RECORD_BYTES
 LARGEST_BLOCK = LARGEST_HEAD = 1 << 30
 MOST_ENTRIES = 1 << 26
@@ -237,6 +240,17 @@ def name_of(path):
     return name
 
 
+def key_of(path):
+    """What a dataset is called here: the name of a tensor, or (APPEND_INFO, key)."""
+    if path.startswith(APPEND_INFO + b"/"):
+        return APPEND_INFO, name_of(path[len(APPEND_INFO) + 1:])
+    return name_of(path)
+
+
+def is_info(key):
+    return isinstance(key, tuple)
+
+
 def float_type(size, sign, exponent, exponent_bits, bias, mantissa, mantissa_bits):
     made = h5t.IEEE_F32LE.copy()
     made.set_fields(sign, exponent, exponent_bits, mantissa, mantissa_bits)
@@ -258,6 +272,19 @@ def complex_type(part):
     made.insert(b"r", 0, part)
     made.insert(b"i", part.get_size(), part)
     return made
+
+
+def text_type(size):
+    made = h5t.C_S1.copy()
+    made.set_size(size)
+    made.set_strpad(h5t.STR_NULLPAD)
+    made.set_cset(h5t.CSET_UTF8)
+    return made
+
+
+def is_text(stored):
+    return isinstance(stored, h5t.TypeStringID) and not stored.is_variable_str() and \
+        stored.equal(text_type(stored.get_size()))
 
 
 # In the order of the numbers that the index of shards has for them.
@@ -293,7 +320,8 @@ def datasets_of(file):
 
 
 def tensors_of(image, record):
-    """Of each tensor's name the dtype, the shape and where its bytes are."""
+    """Of each tensor the dtype, the shape and where its bytes are; of append_info too, by `key_of`. A
+    text of n bytes has the dtype "text" and the shape (n,)."""
     try:
         return walked(image, record)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:  # those of h5py
@@ -305,18 +333,24 @@ def walked(image, record):
     found = {}
     with h5py.File(io.BytesIO(image), "r") as file:
         for path, dataset in datasets_of(file):
-            if path.split(b"/")[0] in (b".cairn", b"append_info"):
+            if path.split(b"/")[0] == b".cairn":
                 continue
-            name, properties, space = name_of(path), dataset.get_create_plist(), dataset.get_space()
+            name, properties, space = key_of(path), dataset.get_create_plist(), dataset.get_space()
             require(name not in found, f"HDF5: two tensors are called {name!r}")
             require(properties.get_layout() == h5d.CONTIGUOUS, f"HDF5: {path!r} is not contiguous")
             require(properties.get_nfilters() == 0, f"HDF5: {path!r} has a filter")
             require(properties.get_external_count() == 0, f"HDF5: {path!r} is in an external file")
             require(space.get_simple_extent_type() in (h5s.SCALAR, h5s.SIMPLE), f"HDF5: {path!r} has no shape")
-            dtype = next((name for name, stored in TYPES.items() if dataset.get_type().equal(stored)), None)
-            require(dtype, f"HDF5: {path!r} is of no type of ours")
-            shape = space.get_simple_extent_dims()
-            size = math.prod(shape) * TYPES[dtype].get_size()
+            if is_info(name) and is_text(dataset.get_type()):
+                size, dtype = dataset.get_type().get_size(), "text"
+                require(size <= LONGEST_TEXT, f"HDF5: {path!r} is a text of {size} bytes")
+                require(space.get_simple_extent_type() == h5s.SCALAR, f"HDF5: {path!r} is not one text")
+                shape = (size,)
+            else:
+                dtype = next((name for name, stored in TYPES.items() if dataset.get_type().equal(stored)), None)
+                require(dtype, f"HDF5: {path!r} is of no type of ours")
+                shape = space.get_simple_extent_dims()
+                size = math.prod(shape) * TYPES[dtype].get_size()
             require(dataset.get_storage_size() == size, f"HDF5: {path!r} has not the bytes of its shape")
             begin = dataset.get_offset() if size else None
             require(not size or (begin is not None and
@@ -327,8 +361,9 @@ def walked(image, record):
     placed = sorted((begin, size, name) for name, (_, _, begin, size) in found.items() if size)
     for (begin, size, name), (next_begin, _, next_name) in zip(placed, placed[1:]):
         require(begin + size <= next_begin, f"HDF5: {name!r} and {next_name!r} overlap")
-    require(len(found) == record["tensor_count"], "HDF5: there are not tensor_count tensors")
-    require(sum(size for _, size, _ in placed) == record["value_bytes"], "HDF5: values are not value_bytes bytes")
+    sizes = [size for name, (_, _, _, size) in found.items() if not is_info(name)]
+    require(len(sizes) == record["tensor_count"], "HDF5: there are not tensor_count tensors")
+    require(sum(sizes) == record["value_bytes"], "HDF5: values are not value_bytes bytes")
     return found
 
 
@@ -352,34 +387,54 @@ def read_file(path, key=None):
 
 def index_of(image, tensors):
     """The tables of an index: `shards`, and of each tensor its dtype, shape and boxes."""
+    tables = tables_of(image, {name: tensor for name, tensor in tensors.items() if not is_info(name)})
+    require(b"shards" in tables, "index: a table is missing")
+    shards = tables.pop(b"shards")
+    require(len(shards) > 0 and shards.shape[1] == 2, "index: shards is not [n, 2]")
+    found = boxes_of(tables, len(shards), list(TYPES))
+    infos = {name[1]: tensor for name, tensor in tensors.items() if is_info(name)}
+    if infos:
+        texts = [*TYPES, *[None] * (TEXT_NUMBER - len(TYPES)), "text"]
+        in_info = boxes_of(tables_of(image, infos), len(shards), texts)
+        for name, (dtype, shape, boxes) in in_info.items():
+            require(dtype != "text" or (len(shape) == len(boxes) == 1 and 0 < shape[0] <= LONGEST_TEXT),
+                    f"index: {name!r} is no text")
+            found[APPEND_INFO, name] = (dtype, shape, boxes)
+    return shards.tolist(), found
+
+
+def tables_of(image, tensors):
+    """The tables of the tensors or of append_info, and that their checksum is right."""
     def table(name):
         dtype, shape, begin, size = tensors[name]
         require(dtype == "uint64" and len(shape) == 2, f"index: {name!r} is no table")
         return np.frombuffer(image, "<u8", size // 8, begin).reshape(shape) if size else np.empty(shape, "<u8")
 
     names = sorted(tensors)
-    require({b"checksum", b"shards"} <= set(names), "index: a table is missing")
+    require(b"checksum" in names, "index: a table is missing")
     tables = {name: table(name) for name in names}
     checksum = 0
     for name in names:
         if name != b"checksum":
             checksum = zlib.crc32(tables[name].tobytes(), checksum)
     require(tables.pop(b"checksum").tolist() == [[checksum]], "index: its checksum is wrong")
-    shards = tables.pop(b"shards")
-    require(len(shards) > 0 and shards.shape[1] == 2, "index: shards is not [n, 2]")
+    return tables
 
+
+def boxes_of(tables, shards, dtypes):
+    """Of each tensor its dtype, shape and boxes; `dtypes` by their numbers."""
     found = {}
     for name, rows in tables.items():
         require(name.startswith(b"tensors/"), f"index: {name!r} is none of its tables")
         require(len(rows) > 0 and rows.shape[1] % 2 == 1, f"index: {name!r} has not 1 + 2 d columns")
         rows, dims = rows.tolist(), rows.shape[1] // 2
         number, shape = rows[0][0], rows[0][1:1 + dims]
-        require(number < len(TYPES), f"index: {name!r} has an unknown dtype")
+        require(number < len(dtypes) and dtypes[number], f"index: {name!r} has an unknown dtype")
         boxes = [(row[0], row[1:1 + dims], row[1 + dims:]) for row in rows[1:]]
         tensor = name[len(b"tensors/"):]
-        check_cover(tensor, shape, boxes, len(shards))
-        found[tensor] = (list(TYPES)[number], shape, boxes)
-    return shards.tolist(), found
+        check_cover(tensor, shape, boxes, shards)
+        found[tensor] = (dtypes[number], shape, boxes)
+    return found
 
 
 def check_cover(name, shape, boxes, shards):
@@ -397,6 +452,8 @@ def check_cover(name, shape, boxes, shards):
 
 
 def box_name(name, offset, extent):
+    if is_info(name):
+        return name[0], box_name(name[1], offset, extent)
     return name + b"[" + b",".join(b"%d:%d" % (o, o + n) for o, n in zip(offset, extent)) + b"]"
 
 
@@ -460,6 +517,17 @@ def show(what, fields):
         print(f"  {member}: {shown(member, value)}")
 
 
+def show_infos(image, infos):
+    """append_info, a line for each entry."""
+    for key, (dtype, shape, begin, size) in sorted(infos.items()):
+        value = list(shape)
+        if dtype == "text":
+            value = repr(image[begin:begin + size].rstrip(b"\0").decode(errors="backslashreplace"))
+        elif not shape and dtype in ("int64", "float64", "bool"):
+            value = np.frombuffer(image, dtype, 1, begin)[0]
+        print(f"  append_info {key.decode(errors='backslashreplace')}: {dtype} {value}")
+
+
 def main(words=None):
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("file", type=pathlib.Path)
@@ -475,7 +543,9 @@ def main(words=None):
         else:
             files = [(given.to, given.file.name, *read_file(given.file, key))]
         for to, name, header, image, record, tensors in files:
-            print(f"{name}: {len(image)} bytes, {len(tensors)} tensors")
+            infos = {key[1]: tensor for key, tensor in tensors.items() if is_info(key)}
+            print(f"{name}: {len(image)} bytes, {len(tensors) - len(infos)} tensors")
+            show_infos(image, infos)
             if header:
                 show("header", header)
             show("record", record)

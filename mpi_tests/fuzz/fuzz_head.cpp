@@ -46,6 +46,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::accepts([&] {
     for (const PlacedTensor& tensor : storage::read_head(head, record)) {
       fuzz::require(tensor.shape.size() <= storage::kLargestRank);
+      fuzz::require(!tensor.is_text || (tensor.family == Family::append_info &&
+                                        tensor.dtype == DType::uint8 && tensor.shape.size() == 1 &&
+                                        tensor.shape[0] > 0 && tensor.shape[0] <= kLongestText));
       const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
       if (bytes == 0) continue;
       fuzz::require(tensor.offset >= record.head_bytes && tensor.offset <= record.tail_offset &&

@@ -96,8 +96,14 @@ void write_index_seed(const std::filesystem::path& root, const std::string& name
                       const ShardIndex& index) {
   Seed seed;
   const std::vector<IndexTable> tables = tables_of(index);
+  Family family = Family::parameter;
   for (std::size_t i = 1; i < tables.size(); ++i) {
-    seed.number(static_cast<std::uint8_t>(i));
+    if (tables[i].info.name == "checksum") continue;
+    // By its place among the names of the fuzzer, with which the order here agrees.
+    const bool begins_family = tables[i].info.family != family;
+    family = tables[i].info.family;
+    const std::size_t which = family == Family::parameter ? i : 2;
+    seed.number(static_cast<std::uint8_t>(which | (begins_family ? 0x80U : 0U)));
     for (const std::uint64_t extent : tables[i].info.shape) {
       seed.number(static_cast<std::uint8_t>(extent));
     }
@@ -113,6 +119,10 @@ void write_index_seeds(const std::filesystem::path& root) {
                            {{0, {{0, 0}, {4, 2}}}, {1, {{0, 2}, {4, 3}}}, {1, {{0, 5}, {4, 1}}}}});
   index.tensors.push_back({{"b", DType::boolean, {}}, {{1, {}}}});
   write_index_seed(root, "two", index);
+  ShardIndex with_info = index;
+  with_info.tensors.push_back(
+      {{"a", DType::uint8, {5}, Family::append_info, true}, {{1, {{0}, {5}}}}});
+  write_index_seed(root, "info", with_info);
   index.tensors[0] = {{"a", DType::int8, Shape(32, 2)}, {{0, {Shape(32, 0), Shape(32, 2)}}}};
   write_index_seed(root, "deep", index);
 }
@@ -134,6 +144,7 @@ void write_all(const std::filesystem::path& root) {
                      {"a/d", DType::boolean, {}},
                      {"a", DType::bfloat16, {0, 7}}});
   write_image_seeds(root, "types", tensors_of_every_dtype());
+  write_image_seeds(root, "info", cairn::testing::tensors_with_info());
   std::vector<TensorInfo> many;  // a tree of two levels
   for (int i = 0; i < 150; ++i) many.push_back({std::to_string(i), DType::int8, {2}});
   write_image_seeds(root, "many", many);

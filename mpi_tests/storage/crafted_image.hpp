@@ -53,7 +53,7 @@ class CraftedImage {
     layout.table_entries = layout.tail_offset / layout.block_bytes;
     layout.image_bytes = layout.tail_offset + 16 * layout.table_entries + storage::kRecordBytes;
     layout.value_bytes = bytes;
-    layout.offsets.resize(count);
+    layout.tensor_count = count;
     layout.head_crc = codec::crc32(head_);
     file.write(head_, 0);
     file.write(storage::make_tail(layout, sample_record()), layout.tail_offset);

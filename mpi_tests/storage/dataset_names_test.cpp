@@ -43,6 +43,21 @@ TEST(DatasetNames, WhatHdf5WouldMisreadIsEscaped) {
   EXPECT_EQ(path_of("append_info/x"), "%61ppend_info/x");
 }
 
+TEST(DatasetNames, AppendInfoHasAGroupOfItsOwnWithTheSameEscapes) {
+  std::vector<TensorInfo> tensors;
+  for (const char* name : {"append_info/lr", "lr"}) tensors.push_back({name, DType::int8, {}});
+  for (const char* name : {".cairn", "100%", "append_info/x", "lr", "lr/warmup"}) {
+    tensors.push_back({name, DType::int8, {}, Family::append_info});
+  }
+  EXPECT_EQ(dataset_paths(tensors),
+            (std::vector<std::string>{"%61ppend_info/lr", "lr", "append_info/%2Ecairn",
+                                      "append_info/100%25", "append_info/%61ppend_info/x",
+                                      "append_info/lr%", "append_info/lr/warmup"}));
+  // Only a name of the same family makes one a group.
+  tensors = {{"lr", DType::int8, {}}, {"lr/warmup", DType::int8, {}, Family::append_info}};
+  EXPECT_EQ(dataset_paths(tensors), (std::vector<std::string>{"lr", "append_info/lr/warmup"}));
+}
+
 TEST(DatasetNames, ANameThatIsAlsoAGroupIsMarked) {
   EXPECT_EQ(paths_of({"a", "a!b", "a/b"}), (std::vector<std::string>{"a%", "a!b", "a/b"}));
   EXPECT_EQ(paths_of({"a", "ab/c"}), (std::vector<std::string>{"a", "ab/c"}));

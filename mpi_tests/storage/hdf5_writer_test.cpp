@@ -25,6 +25,9 @@ int number_of_ranks() {
   return ranks;
 }
 
+const TensorInfo kFloats{"large", DType::float32, {}};
+const TensorInfo kDoubles{"large", DType::float64, {}};
+
 /// The values of a tensor as bytes: any bits at all, except where a bool has only two.
 std::vector<std::byte> values_of(const TensorInfo& tensor, std::size_t seed) {
   std::vector<std::byte> bytes(element_count(tensor.shape) * size_of(tensor.dtype));
@@ -117,7 +120,7 @@ TEST_F(Hdf5WriterTest, RowsOfAllRanksGiveTheBytesOfALayoutFilledByHand) {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Rows rows = rows_of(tensors_[i], i);
     EXPECT_NO_THROW(
-        writer.write(tensors_[i].name, tensors_[i].dtype, rows.offset, rows.extent, rows.packed))
+        writer.write(tensors_[i].name, tensors_[i], rows.offset, rows.extent, rows.packed))
         << tensors_[i].name;
   }
   writer.finish();
@@ -128,18 +131,18 @@ TEST_F(Hdf5WriterTest, WritingIsCollective) {
   Hdf5Writer writer(path_, MPI_COMM_WORLD);
   const auto large = std::ranges::find(tensors_, "large", &TensorInfo::name);
   const Rows rows = rows_of(*large, 0);
-  writer.write(large->name, large->dtype, rows.offset, rows.extent, rows.packed);
+  writer.write(large->name, *large, rows.offset, rows.extent, rows.packed);
   EXPECT_TRUE(writer.was_collective());
   const auto scalar = std::ranges::find(tensors_, "int8/scalar", &TensorInfo::name);
   const Rows one = rows_of(*scalar, 0);
-  writer.write(scalar->name, scalar->dtype, one.offset, one.extent, one.packed);
+  writer.write(scalar->name, *scalar, one.offset, one.extent, one.packed);
   EXPECT_TRUE(writer.was_collective());
   writer.finish();
 }
 
 TEST_F(Hdf5WriterTest, WritingNothingChangesNothing) {
   Hdf5Writer writer(path_, MPI_COMM_WORLD);
-  for (const TensorInfo& tensor : tensors_) writer.write(tensor.name, tensor.dtype, {}, {}, {});
+  for (const TensorInfo& tensor : tensors_) writer.write(tensor.name, tensor, {}, {}, {});
   writer.finish();
   MPI_Barrier(MPI_COMM_WORLD);
   if (rank_of_this() == 0) {
@@ -158,7 +161,7 @@ TEST_F(Hdf5WriterTest, AWriterThatIsDroppedClosesItsFile) {
 TEST_F(Hdf5WriterTest, AnotherTypeThanTheFilesIsRefused) {
   Hdf5Writer writer(path_, MPI_COMM_WORLD);
   cairn::testing::expect_error(ErrorCode::mismatch, {"'large'", "float64"},
-                               [&] { writer.write("large", DType::float64, {}, {}, {}); });
+                               [&] { writer.write("large", kDoubles, {}, {}, {}); });
   writer.finish();
 }
 
@@ -167,17 +170,17 @@ TEST_F(Hdf5WriterTest, ABoxThatDoesNotFitItsBytesIsRefused) {
   const std::vector<std::byte> bytes(40);
   cairn::testing::expect_error(ErrorCode::invalid_argument,
                                {"'large'", "40 bytes", "[3, 3] at [0, 0]"}, [&] {
-                                 writer.write("large", DType::float32, {0, 0}, {3, 3}, bytes);
+                                 writer.write("large", kFloats, {0, 0}, {3, 3}, bytes);
                                });
   cairn::testing::expect_error(ErrorCode::invalid_argument, {"'large'", "2 dimensions"},
-                               [&] { writer.write("large", DType::float32, {0}, {10}, bytes); });
+                               [&] { writer.write("large", kFloats, {0}, {10}, bytes); });
   writer.finish();
 }
 
 TEST_F(Hdf5WriterTest, AMissingDatasetIsRefusedByName) {
   Hdf5Writer writer(path_, MPI_COMM_WORLD);
   cairn::testing::expect_error(ErrorCode::io, {"HDF5 cannot open 'nowhere'"},
-                               [&] { writer.write("nowhere", DType::int8, {}, {}, {}); });
+                               [&] { writer.write("nowhere", kFloats, {}, {}, {}); });
   writer.finish();
 }
 

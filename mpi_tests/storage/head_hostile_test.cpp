@@ -105,6 +105,71 @@ TEST_F(HostileHead, AHeaderContinuedElsewhereIsRead) {
   }));
 }
 
+// append_info. Its group holds "on" and the text "note".
+
+class HostileInfo : public HostileHead {
+ protected:
+  HostileInfo() {
+    const std::vector<TensorInfo> tensors{{"a", DType::uint8, {5}},
+                                          {"note", DType::uint8, {5}, Family::append_info, true},
+                                          {"on", DType::boolean, {}, Family::append_info}};
+    layout_ = lay_out(tensors, 1 << 20);
+    head_ = layout_.head;
+    const std::vector<std::byte> tail = make_tail(layout_, sample_record());
+    record_ = decode_record(std::span(tail).last<kRecordBytes>(), "here");
+  }
+  // The root holds ".cairn", "a", "append_info".
+  std::uint64_t info() const { return object_of(root(), 2); }
+  std::uint64_t note() const { return object_of(info(), 0); }
+  std::uint64_t on() const { return object_of(info(), 1); }
+};
+
+TEST_F(HostileInfo, AnUnchangedOneIsRead) {
+  auto tensors = read_head(head_, record_);
+  std::ranges::sort(tensors, {}, &PlacedTensor::key);
+  ASSERT_EQ(tensors.size(), 3U);
+  EXPECT_EQ(tensors[1], (PlacedTensor{{"note", DType::uint8, {5}, Family::append_info, true},
+                                      layout_.offsets[1]}));
+  EXPECT_EQ(tensors[2],
+            (PlacedTensor{{"on", DType::boolean, {}, Family::append_info}, layout_.offsets[2]}));
+}
+
+TEST_F(HostileInfo, AnyOtherBitOfATextsTypeIsRefused) {
+  for (std::uint64_t bit = 0; bit < 8 * 8; ++bit) {
+    head_ = layout_.head;
+    head_[message(note(), kDatatype) + bit / 8] ^= std::byte{1} << (bit % 8);
+    // Another size is another text, which has other bytes stored, or is too long.
+    const bool is_size = bit >= 32;
+    expect_refused({"'append_info/note'", is_size ? "bytes" : "a type that no tensor has"});
+  }
+}
+
+TEST_F(HostileInfo, ATextWithoutBytesIsRefused) {
+  put(message(note(), kDatatype) + 4, std::uint32_t{0});
+  expect_refused({"'append_info/note' has a type that no tensor has"});
+}
+
+TEST_F(HostileInfo, ATextLongerThanTextsAreIsRefused) {
+  put(message(note(), kDatatype) + 4, std::uint32_t{65537});
+  expect_refused({"'append_info/note' is a text of 65537 bytes, at most 65536"});
+}
+
+TEST_F(HostileInfo, ATextThatIsNotAppendedIsRefused) {
+  put(entry_of(root(), 1) + 8, note());
+  expect_refused({"'a' has a type that no tensor has"});
+}
+
+TEST_F(HostileInfo, ADatasetInPlaceOfTheGroupIsRefused) {
+  put(entry_of(root(), 2) + 8, on());
+  put(entry_of(root(), 2) + 16, std::uint32_t{0});  // not called a group by its link
+  expect_refused({"'append_info' is not one that Cairn writes"});
+}
+
+TEST_F(HostileInfo, AnEntryOutsideOfTheBodyIsRefused) {
+  put(message(on(), kLayout) + 2, std::uint64_t{8});
+  expect_refused({"'append_info/on' lies at offset 8"});
+}
+
 // The superblock.
 
 struct WrongByte {

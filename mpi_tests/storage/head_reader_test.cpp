@@ -19,12 +19,13 @@ using cairn::testing::fill_image;
 using cairn::testing::sample_record;
 using cairn::testing::sorted;
 using cairn::testing::tensors_of_every_dtype;
+using cairn::testing::tensors_with_info;
 using cairn::testing::walk_with_library;
 
 constexpr std::uint64_t kLargest = std::uint64_t{4} << 20;
 
 std::vector<PlacedTensor> by_name(std::vector<PlacedTensor> tensors) {
-  std::ranges::sort(tensors, {}, &PlacedTensor::name);
+  std::ranges::sort(tensors, {}, &PlacedTensor::key);
   return tensors;
 }
 
@@ -71,8 +72,15 @@ std::vector<TensorInfo> random_structure(Random& random) {
   for (const std::string& name : names) {
     Shape shape(below(random, below(random, 10) == 0 ? 33 : 5));
     for (std::uint64_t& extent : shape) extent = shape.size() > 5 ? 1 : below(random, 40);
-    tensors.push_back({name, static_cast<DType>(below(random, kDTypeCount)), shape});
+    const bool appended = below(random, 4) == 0;
+    if (appended && below(random, 2) == 0) {
+      tensors.push_back({name, DType::uint8, {1 + below(random, 70)}, Family::append_info, true});
+    } else {
+      tensors.push_back({name, static_cast<DType>(below(random, kDTypeCount)), shape,
+                         appended ? Family::append_info : Family::parameter});
+    }
   }
+  std::ranges::sort(tensors, {}, &TensorInfo::key);
   return tensors;
 }
 
@@ -86,6 +94,7 @@ TEST(HeadReader, RandomStructuresAreWhatTheLibrarySees) {
 
 TEST(HeadReader, EveryTypeAndNoTensorAtAllAreWhatTheLibrarySees) {
   expect_same_as_library(tensors_of_every_dtype());
+  expect_same_as_library(tensors_with_info());
   expect_same_as_library({});
 }
 

@@ -116,7 +116,7 @@ TEST_F(ImageDamage, AFlippedBitAnywhereInTheRecordIsSeen) {
 
 TEST_F(ImageDamage, AnUnknownVersionIsRefusedWithBothNumbers) {
   change_record([](RecordBytes& bytes) { bytes[kFormatMajorAt] = std::byte{7}; });
-  expect_refused(ErrorCode::mismatch, {"format version 7.1", "knows version 1"});
+  expect_refused(ErrorCode::mismatch, {"format version 7.2", "knows version 1"});
 }
 
 TEST_F(ImageDamage, ANewerMinorVersionIsRead) {

@@ -67,14 +67,86 @@ TEST_F(HostileImage, AGoodOneIsReadThoughCairnDidNotMakeIt) {
     add_group(file, "group");
     add_dataset(file, "group/also good");
     add_group(file, "append_info");
-    add_dataset(file, "append_info/no tensor");
+    add_dataset(file, "append_info/good");
     add_group(file, ".cairn");
     add_dataset(file, ".cairn/no tensor");
   });
   const ImageIndex index = read_index(image_in(image.complete(2, 2 * kBytes)));
-  ASSERT_EQ(index.tensors.size(), 2U);
-  EXPECT_EQ(index.tensors[0].name, "good");
-  EXPECT_EQ(index.tensors[1].name, "group/also good");
+  ASSERT_EQ(index.tensors.size(), 3U);
+  EXPECT_EQ(index.tensors[0].key(), (TensorKey{Family::parameter, "good"}));
+  EXPECT_EQ(index.tensors[1].key(), (TensorKey{Family::parameter, "group/also good"}));
+  EXPECT_EQ(index.tensors[2].key(), (TensorKey{Family::append_info, "good"}));
+}
+
+hid_t utf8_text(std::size_t bytes) {
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, bytes);
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  return type;
+}
+
+TEST_F(HostileImage, AppendedTextsInAListAreRefused) {
+  const hid_t type = utf8_text(3);
+  expect_refused(
+      [&](hid_t file) {
+        add_group(file, "append_info");
+        add_dataset(file, "append_info/texts", type);
+      },
+      {"'append_info/texts' is a text of the shape [1000], expected a scalar"});
+  H5Tclose(type);
+}
+
+TEST_F(HostileImage, AppendedTextsOfAnyLengthAreRefused) {
+  const hid_t type = utf8_text(H5T_VARIABLE);
+  expect_refused(
+      [&](hid_t file) {
+        add_group(file, "append_info");
+        add_dataset(file, "append_info/texts", type,
+                    [](hid_t list) { H5Pset_fill_time(list, H5D_FILL_TIME_ALLOC); });
+      },
+      {"'append_info/texts' has a type that no tensor has"});
+  H5Tclose(type);
+}
+
+TEST_F(HostileImage, ASoftLinkInAppendInfoIsRefused) {
+  expect_refused(
+      [](hid_t file) {
+        add_group(file, "append_info");
+        H5Lcreate_soft("/good", file, "append_info/other", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"append_info/other' is a soft link"});
+}
+
+TEST_F(HostileImage, ASecondNameInAppendInfoIsRefused) {
+  expect_refused(
+      [](hid_t file) {
+        add_group(file, "append_info");
+        H5Lcreate_hard(file, "good", file, "append_info/other", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"'good' has 2 names"});
+}
+
+TEST_F(HostileImage, AppendedOneThatOverlapsATensorIsRefused) {
+  haddr_t a = 0;
+  haddr_t b = 0;
+  CraftedImage image = craft([&](hid_t file) {
+    a = add_dataset(file, "a");
+    add_group(file, "append_info");
+    b = add_dataset(file, "append_info/b");
+  });
+  image.patch(b, a + kBytes - 1);
+  refuse(image, 1, {R"(tensor "a" and append_info "b" overlap at offset)"});
+}
+
+TEST_F(HostileImage, OneKeyOfAppendInfoInTwoSpellingsIsRefused) {
+  expect_refused(
+      [](hid_t file) {
+        add_group(file, "append_info");
+        add_dataset(file, "append_info/a");
+        add_dataset(file, "append_info/a%");
+      },
+      {R"(append_info "a" is there twice)"});
 }
 
 TEST_F(HostileImage, ASoftLinkIsRefused) {
@@ -262,7 +334,7 @@ TEST_F(HostileImage, OneNameInTwoSpellingsIsRefused) {
     add_dataset(file, "a");
     add_dataset(file, "a%");
   });
-  refuse(image, 2, {"the tensor 'a' is there twice"});
+  refuse(image, 2, {"tensor \"a\" is there twice"});
 }
 
 TEST_F(HostileImage, OverlappingTensorsAreRefused) {
@@ -273,7 +345,7 @@ TEST_F(HostileImage, OverlappingTensorsAreRefused) {
     b = add_dataset(file, "b");
   });
   image.patch(b, a + kBytes - 1);
-  refuse(image, 2, {"'a' and 'b' overlap at offset"});
+  refuse(image, 2, {"tensor \"a\" and tensor \"b\" overlap at offset"});
 }
 
 TEST_F(HostileImage, ATensorInTheHeadOrTheTailOrBeyondIsRefused) {

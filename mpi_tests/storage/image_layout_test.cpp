@@ -190,18 +190,18 @@ TEST(ImageLayout, TheSameStructureGivesTheSameBytesInAnotherProcess) {
 }
 
 TEST(ImageLayout, TensorsOutOfOrderAreRefused) {
-  expect_error(ErrorCode::invalid_argument, {"'a'", "'b'", "bytewise order"}, [] {
+  expect_error(ErrorCode::invalid_argument, {"\"a\"", "\"b\"", "bytewise order"}, [] {
     (void)lay_out(std::vector<TensorInfo>{{"b", DType::int8, {}}, {"a", DType::int8, {}}},
                   kLargest);
   });
-  expect_error(ErrorCode::invalid_argument, {"'a'", "each name once"}, [] {
+  expect_error(ErrorCode::invalid_argument, {"\"a\"", "each name once"}, [] {
     (void)lay_out(std::vector<TensorInfo>{{"a", DType::int8, {}}, {"a", DType::int8, {}}},
                   kLargest);
   });
 }
 
 TEST(ImageLayout, TooManyDimensionsAreRefused) {
-  expect_error(ErrorCode::invalid_argument, {"'t'", "33 dimensions", "32"}, [] {
+  expect_error(ErrorCode::invalid_argument, {"\"t\"", "33 dimensions", "32"}, [] {
     (void)lay_out(std::vector<TensorInfo>{{"t", DType::int8, Shape(33, 1)}}, kLargest);
   });
 }
@@ -216,7 +216,7 @@ TEST(ImageLayout, TooDeepANameIsRefused) {
 
 TEST(ImageLayout, MoreBytesThanAFileHoldsAreRefused) {
   const std::uint64_t half = std::uint64_t{1} << 61U;
-  expect_error(ErrorCode::invalid_argument, {"'b'", "larger than"}, [&] {
+  expect_error(ErrorCode::invalid_argument, {"\"b\"", "larger than"}, [&] {
     (void)lay_out(
         std::vector<TensorInfo>{{"a", DType::int8, {half}}, {"b", DType::int8, {half + 1}}},
         kLargest);

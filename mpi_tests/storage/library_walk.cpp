@@ -10,17 +10,22 @@ namespace {
 
 using namespace cairn::storage;
 
-bool is_own(const std::string& path) {
-  return path.starts_with(std::string(kOwnGroup) + '/') ||
-         path.starts_with(std::string(kInfoGroup) + '/');
-}
+bool is_own(const std::string& path) { return path.starts_with(std::string(kOwnGroup) + '/'); }
 
 PlacedTensor read_dataset(const FoundObject& found, const Hdf5Types& types) {
+  const std::string info_group = std::string(kInfoGroup) + '/';
   PlacedTensor tensor;
-  tensor.name = name_of_path(found.path);
+  std::string_view path = found.path;
+  if (path.starts_with(info_group)) {
+    tensor.family = Family::append_info;
+    path.remove_prefix(info_group.size());
+  }
+  tensor.name = name_of_path(path);
   const H5Datatype type(checked(H5Dget_type(found.id), "read the type of", found.path));
-  tensor.dtype = types.dtype_of(type.get()).value();
+  tensor.is_text = H5Tget_class(type.get()) == H5T_STRING;
+  tensor.dtype = tensor.is_text ? DType::uint8 : types.dtype_of(type.get()).value();
   tensor.shape = shape_of(found.id, found.path).value();
+  if (tensor.is_text) tensor.shape = {H5Tget_size(type.get())};
   tensor.offset = H5Dget_storage_size(found.id) == 0 ? kNoOffset : H5Dget_offset(found.id);
   return tensor;
 }

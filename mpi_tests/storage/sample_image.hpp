@@ -11,7 +11,7 @@ namespace cairn::testing {
 
 /// Tensors in the order that `lay_out` asks for.
 inline std::vector<TensorInfo> sorted(std::vector<TensorInfo> tensors) {
-  std::ranges::sort(tensors, {}, &TensorInfo::name);
+  std::ranges::sort(tensors, {}, &TensorInfo::key);
   return tensors;
 }
 
@@ -26,6 +26,18 @@ inline std::vector<TensorInfo> tensors_of_every_dtype() {
     tensors.push_back({name + "/empty", dtype, {3, 0, 2}});
   }
   return sorted(tensors);
+}
+
+/// Entries of append_info of several types, beside a tensor of a name of theirs.
+inline std::vector<TensorInfo> tensors_with_info() {
+  constexpr Family kInfo = Family::append_info;
+  return sorted({{"w", DType::float32, {3, 5}},
+                 {"w", DType::int64, {}, kInfo},
+                 {"note", DType::uint8, {12}, kInfo, true},
+                 {"nothing", DType::uint8, {1}, kInfo, true},
+                 {"on", DType::boolean, {}, kInfo},
+                 {"average/w", DType::bfloat16, {3, 5}, kInfo},
+                 {"average", DType::float64, {}, kInfo}});
 }
 
 /// A record with something in every place that the user of an image fills.

@@ -21,6 +21,16 @@ ShardIndex sample_index() {
   return index;
 }
 
+/// With an entry of append_info under the name of another tensor, and a text.
+ShardIndex index_with_info() {
+  ShardIndex index = sample_index();
+  index.tensors.push_back(
+      {{"matrix", DType::int64, {2}, Family::append_info}, {{0, {{0}, {1}}}, {1, {{1}, {1}}}}});
+  index.tensors.push_back(
+      {{"note", DType::uint8, {5}, Family::append_info, true}, {{1, {{0}, {5}}}}});
+  return index;
+}
+
 class ShardTables : public ::testing::Test {
  protected:
   // "checksum", "shards", "tensors/matrix", "tensors/nothing", "tensors/scalar".
@@ -28,12 +38,16 @@ class ShardTables : public ::testing::Test {
   IndexTable& matrix_ = tables_[2];
   IndexTable& scalar_ = tables_[4];
 
+  /// Of each family.
   void seal() {
-    std::uint32_t crc = 0;
-    for (std::size_t i = 1; i < tables_.size(); ++i) {
-      crc = codec::crc32(std::as_bytes(std::span(tables_[i].values)), crc);
+    for (std::size_t i = 0; i < tables_.size();) {
+      IndexTable& checksum = tables_[i];
+      std::uint32_t crc = 0;
+      for (++i; i < tables_.size() && tables_[i].info.family == checksum.info.family; ++i) {
+        crc = codec::crc32(std::as_bytes(std::span(tables_[i].values)), crc);
+      }
+      checksum.values = {crc};
     }
-    tables_[0].values = {crc};
   }
   void expect_refused(std::initializer_list<const char*> parts) {
     seal();
@@ -41,9 +55,8 @@ class ShardTables : public ::testing::Test {
   }
 };
 
-TEST_F(ShardTables, WhatWasGivenComesBack) {
-  const ShardIndex index = index_of(tables_);
-  const ShardIndex expected = sample_index();
+void expect_back(const ShardIndex& expected) {
+  const ShardIndex index = index_of(tables_of(expected));
   ASSERT_EQ(index.shards.size(), 2U);
   EXPECT_EQ(index.shards[1].image_bytes, 8192U);
   EXPECT_EQ(index.shards[1].head_crc, ~std::uint32_t{0});
@@ -56,6 +69,20 @@ TEST_F(ShardTables, WhatWasGivenComesBack) {
       EXPECT_EQ(tensor.pieces[k].shard, expected.tensors[i].pieces[k].shard);
       EXPECT_EQ(tensor.pieces[k].box, expected.tensors[i].pieces[k].box);
     }
+  }
+}
+
+TEST_F(ShardTables, WhatWasGivenComesBack) {
+  expect_back(sample_index());
+  expect_back(index_with_info());
+}
+
+TEST_F(ShardTables, AppendInfoDoesNotChangeTheTablesOfTheOthers) {
+  const std::vector<IndexTable> tables = tables_of(index_with_info());
+  ASSERT_EQ(tables.size(), tables_.size() + 3);
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    EXPECT_EQ(tables[i].info, tables_[i].info);
+    EXPECT_EQ(tables[i].values, tables_[i].values);
   }
 }
 
@@ -158,7 +185,54 @@ TEST_F(ShardTables, BoxesThatDoNotCoverAreRefused) {
 TEST_F(ShardTables, BoxesThatDoNotCoverAreNotWrittenEither) {
   ShardIndex index = sample_index();
   index.tensors[0].pieces.pop_back();
-  expect_error(ErrorCode::layout, {"'matrix'", "do not cover it"}, [&] { (void)tables_of(index); });
+  expect_error(ErrorCode::layout, {"\"matrix\"", "do not cover it"},
+               [&] { (void)tables_of(index); });
+}
+
+/// "checksum", "shards", three tensors; then of append_info "checksum", "tensors/matrix",
+/// "tensors/note".
+class InfoTables : public ShardTables {
+ protected:
+  InfoTables() { tables_ = tables_of(index_with_info()); }
+  IndexTable& info_checksum() { return tables_[5]; }
+  IndexTable& note() { return tables_[7]; }
+};
+
+TEST_F(InfoTables, AnotherChecksumOrNoneIsRefused) {
+  info_checksum().values[0] += 1;
+  expect_error(ErrorCode::damaged, {"the CRC of its tables is"}, [&] { (void)index_of(tables_); });
+  tables_.erase(tables_.begin() + 5);
+  expect_error(ErrorCode::damaged, {"it has no checksum"}, [&] { (void)index_of(tables_); });
+}
+
+TEST_F(InfoTables, ShardsAmongThemAreRefused) {
+  tables_[6].info.name = "shards";
+  expect_refused({"'append_info/shards' does not belong into an index"});
+}
+
+TEST_F(InfoTables, AStrangeTableIsRefused) {
+  tables_[6].info.name = "matrix";
+  expect_refused({"'append_info/matrix' does not belong into an index"});
+}
+
+TEST_F(InfoTables, ATextThatIsNoneIsRefused) {
+  for (const std::uint64_t bytes : {0, 65537}) {
+    note().values[1] = bytes;
+    expect_refused({"'tensors/note' is no table of a tensor"});
+  }
+  note().values = {255, 5, 0, 1, 0, 2, 1, 2, 3};  // in two pieces
+  note().info.shape = {3, 3};
+  expect_refused({"'tensors/note' is no table of a tensor"});
+}
+
+TEST_F(InfoTables, ATextOfAnotherFamilyIsRefused) {
+  tables_[2] = {{"tensors/matrix", DType::uint64, {2, 3}}, {255, 5, 0, 1, 0, 5}};
+  expect_refused({"'tensors/matrix' is no table of a tensor"});
+}
+
+TEST_F(InfoTables, ATableThatIsATextIsRefused) {
+  note().info.is_text = true;
+  expect_refused({"'tensors/note' is no table of an index"});
 }
 
 /// Each box spans nearly all rows, and no two begin or end together: slab by slab it took a day.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/convert.hpp"
+#include "base/tensor.hpp"
 #include "cairn/error.hpp"
 
 namespace cairn {
@@ -190,7 +191,7 @@ void SliceFiller::convert_whole(std::uint64_t element, std::uint64_t count,
         convert(stored_, stored + done * size_of(stored_), wanted, converted.data(), n);
     if (misfit && !allow_overflow_) {
       throw Error(ErrorCode::mismatch,
-                  "tensor \"" + entry_->name + "\": element " +
+                  label(entry_->family, entry_->name) + ": element " +
                       std::to_string(element + done + *misfit) + " of the slice at " +
                       to_string(entry_->slice.offset) + " is " +
                       std::string(to_string(stored_)) + " in the file and does not fit in " +

@@ -23,16 +23,14 @@ class WireWriter {
   template <class T>
     requires std::is_trivially_copyable_v<T>
   WireWriter& put(const T& value) {
-    const auto* begin = reinterpret_cast<const std::byte*>(&value);
-    bytes_.insert(bytes_.end(), begin, begin + sizeof(T));
+    append(&value, sizeof(T));
     return *this;
   }
   template <class T>
     requires std::is_trivially_copyable_v<T>
   WireWriter& put_all(std::span<const T> values) {
     put<std::uint64_t>(values.size());
-    const auto raw = std::as_bytes(values);
-    bytes_.insert(bytes_.end(), raw.begin(), raw.end());
+    append(values.data(), values.size_bytes());
     return *this;
   }
   WireWriter& put_text(std::string_view text) {
@@ -43,6 +41,8 @@ class WireWriter {
   [[nodiscard]] Bytes take() noexcept { return std::exchange(bytes_, {}); }
 
  private:
+  void append(const void* data, std::size_t count);
+
   Bytes bytes_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/slice_access.hpp"
+#include "base/tensor.hpp"
 #include "codec/crc32.hpp"
 
 namespace cairn::coord {
@@ -16,7 +17,7 @@ std::optional<Error> CaptureCheck::find_changed() const {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (crc_of(entries_[i]) == crcs_[i]) continue;
     return Error(ErrorCode::invalid_argument,
-                 "tensor \"" + entries_[i].name + "\", the slice at " +
+                 label(entries_[i].family, entries_[i].name) + ", the slice at " +
                      to_string(entries_[i].slice.offset) +
                      ", changed before its values were captured: with lazy_capture the program "
                      "must call before_update() before it changes anything");

@@ -1,8 +1,7 @@
 #include "coord/reference_writer.hpp"
 
 #include <algorithm>
-#include <string_view>
-#include <unordered_map>
+#include <map>
 
 #include "base/slice_access.hpp"
 #include "coord/together.hpp"
@@ -79,12 +78,13 @@ std::optional<Error> write_by_reference(const Comm& comm, const SavePlan& plan, 
   std::vector<std::vector<Part>> parts(tensors.size());
   run_together(comm, [&] {
     paths = storage::dataset_paths(tensors);
-    std::unordered_map<std::string_view, std::size_t> place;
-    for (std::size_t t = 0; t < tensors.size(); ++t) place.emplace(tensors[t].name, t);
+    std::map<TensorKey, std::size_t> place;
+    for (std::size_t t = 0; t < tensors.size(); ++t) place.emplace(tensors[t].key(), t);
     for (const plan::Holding& holding : plan.routes.mine) {
       if (!writes(holding, plan.routes.block_bytes)) continue;
       const State::Entry& entry = state.entries()[holding.entry];
-      cut_slice(entry, holding.entry, staging.block_bytes(), parts[place.at(entry.name)]);
+      cut_slice(entry, holding.entry, staging.block_bytes(),
+                parts[place.at({entry.family, entry.name})]);
     }
   });
   std::vector<std::uint64_t> rounds;
@@ -100,7 +100,7 @@ std::optional<Error> write_by_reference(const Comm& comm, const SavePlan& plan, 
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     for (std::size_t round = 0; round < rounds[t]; ++round) {
       if (round >= parts[t].size()) {
-        keep(attempt([&] { writer.write(paths[t], tensors[t].dtype, {}, {}, {}); }));
+        keep(attempt([&] { writer.write(paths[t], tensors[t], {}, {}, {}); }));
         continue;
       }
       const Part& part = parts[t][round];
@@ -109,7 +109,7 @@ std::optional<Error> write_by_reference(const Comm& comm, const SavePlan& plan, 
         SliceAccess(state.entries()[part.entry]).read(part.first, part.last, packed.data());
       }));
       keep(attempt([&] {
-        writer.write(paths[t], tensors[t].dtype, part.offset, part.extent, packed);
+        writer.write(paths[t], tensors[t], part.offset, part.extent, packed);
       }));
     }
   }

@@ -78,7 +78,7 @@ Structure sort_tensors(const std::vector<Bytes>& from_homes) {
   }
   std::vector<std::size_t> order(all.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::sort(order, {}, [&](std::size_t i) -> const std::string& { return all[i].name; });
+  std::ranges::sort(order, {}, [&](std::size_t i) { return all[i].key(); });
   std::vector<std::size_t> place(all.size());
   for (std::size_t i = 0; i < order.size(); ++i) place[order[i]] = i;
   auto next = place.begin();
@@ -109,7 +109,7 @@ std::vector<std::uint64_t> lay_out_together(const Comm& comm, const plan::Home& 
     }
     plan.tensors = std::move(structure.tensors);
     sizes.put(Sizes{plan.layout.block_bytes, plan.layout.head_bytes, plan.layout.tail_offset,
-                    plan.layout.image_bytes, plan.layout.value_bytes, plan.tensors.size()});
+                    plan.layout.image_bytes, plan.layout.value_bytes, plan.layout.tensor_count});
   });
   const Bytes told = comm.broadcast(sizes.take());
   const Sizes known = WireReader(told).get<Sizes>();

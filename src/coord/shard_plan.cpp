@@ -40,12 +40,12 @@ std::vector<TensorInfo> datasets_of(std::span<const plan::Claim> claims,
   std::vector<std::pair<TensorInfo, ShardBox>> both;
   for (ShardBox& box : boxes) {
     const TensorInfo& tensor = claims[box.entry].tensor;
-    TensorInfo dataset{storage::piece_name(tensor.name, box.box), tensor.dtype, box.box.extent};
+    TensorInfo dataset = tensor;
+    dataset.name = storage::piece_name(tensor.name, box.box);
+    dataset.shape = box.box.extent;
     both.emplace_back(std::move(dataset), std::move(box));
   }
-  std::ranges::sort(both, {}, [](const auto& pair) -> const std::string& {
-    return pair.first.name;
-  });
+  std::ranges::sort(both, {}, [](const auto& pair) { return pair.first.key(); });
   std::vector<TensorInfo> datasets;
   boxes.clear();
   for (auto& [dataset, box] : both) {
@@ -60,6 +60,11 @@ std::uint64_t bytes_of(std::span<const TensorInfo> datasets) {
                          [](std::uint64_t sum, const TensorInfo& dataset) {
                            return sum + element_count(dataset.shape) * size_of(dataset.dtype);
                          });
+}
+
+std::vector<TensorInfo> parameters_of(std::vector<TensorInfo> tensors) {
+  std::erase_if(tensors, [](const TensorInfo& t) { return t.family != Family::parameter; });
+  return tensors;
 }
 
 plan::Routes own_routes(const Comm& comm, const storage::ImageLayout& layout,
@@ -86,13 +91,14 @@ plan::Routes own_routes(const Comm& comm, const storage::ImageLayout& layout,
 /// Rank 0: the index from the homes' tensors and from what each rank writes.
 storage::ShardIndex put_together(const std::vector<Bytes>& from_homes,
                                  const std::vector<Bytes>& from_ranks) {
-  std::map<std::string, storage::ShardedTensor> tensors;
+  using Key = std::pair<Family, std::string>;
+  std::map<Key, storage::ShardedTensor> tensors;
   for (const Bytes& bytes : from_homes) {
     for (WireReader reader(bytes); !reader.done();) {
       storage::ShardedTensor tensor;
       static_cast<TensorInfo&>(tensor) = plan::get_tensor(reader);
-      std::string name = tensor.name;
-      tensors.emplace(std::move(name), std::move(tensor));
+      Key key{tensor.family, tensor.name};
+      tensors.emplace(std::move(key), std::move(tensor));
     }
   }
   storage::ShardIndex index;
@@ -100,11 +106,12 @@ storage::ShardIndex put_together(const std::vector<Bytes>& from_homes,
     WireReader reader(from_ranks[rank]);
     index.shards.push_back(reader.get<storage::ShardFile>());
     while (!reader.done()) {
-      storage::ShardedTensor& tensor = tensors.at(reader.get_text());
+      const Family family = reader.get<Family>();
+      storage::ShardedTensor& tensor = tensors.at({family, reader.get_text()});
       tensor.pieces.push_back({rank, plan::get_box(reader)});
     }
   }
-  for (auto& [name, tensor] : tensors) index.tensors.push_back(std::move(tensor));
+  for (auto& [key, tensor] : tensors) index.tensors.push_back(std::move(tensor));
   return index;
 }
 
@@ -112,7 +119,8 @@ Bytes describe_shard(const ShardPlan& plan, std::span<const plan::Claim> claims)
   WireWriter writer;
   writer.put(storage::ShardFile{plan.layout.image_bytes, plan.layout.head_crc});
   for (const ShardBox& box : plan.boxes) {
-    writer.put_text(claims[box.entry].tensor.name);
+    const TensorInfo& tensor = claims[box.entry].tensor;
+    writer.put(tensor.family).put_text(tensor.name);
     plan::put_box(writer, box.box);
   }
   return writer.take();
@@ -151,7 +159,8 @@ ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,
   run_on_root(comm, [&] {
     plan.index = storage::make_index_image(put_together(from_homes, from_ranks));
   });
-  std::array<std::uint64_t, 3> sums{planned.size(), bytes_of(planned),
+  const std::vector<TensorInfo> parameters = parameters_of(planned);
+  std::array<std::uint64_t, 3> sums{parameters.size(), bytes_of(parameters),
                                     plan.layout.image_bytes + plan.index.layout.image_bytes};
   comm.allreduce(std::span<std::uint64_t>(sums), MPI_SUM);
   plan.tensor_count = sums[0];

@@ -184,7 +184,8 @@ Stored stored_image(const fs::path& path, const storage::Unlock& unlock) {
 /// What a rank found in a shard.
 struct SeenShard {
   SeenFile file;
-  std::map<std::string, std::uint64_t> place;  ///< of its datasets, from the body's begin
+  /// Of its datasets, from the body's begin.
+  std::map<std::pair<Family, std::string>, std::uint64_t> place;
 };
 
 Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
@@ -197,7 +198,8 @@ Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
   writer.put_all(std::span<const std::byte>(seen.marks));
   writer.put(read.image.tensors.size());
   for (const PlacedTensor& tensor : read.image.tensors) {
-    writer.put_text(tensor.name).put(tensor.offset - read.image.record.head_bytes);
+    writer.put(tensor.family).put_text(tensor.name);
+    writer.put(tensor.offset - read.image.record.head_bytes);
   }
   return writer.take();
 }
@@ -212,8 +214,9 @@ SeenShard get_seen(WireReader& reader) {
   seen.file.sealed = reader.get<SealedSource>();
   seen.file.marks = reader.get_all<std::byte>();
   for (auto n = reader.get<std::size_t>(); n > 0; --n) {
+    const Family family = reader.get<Family>();
     std::string name = reader.get_text();
-    seen.place.emplace(std::move(name), reader.get<std::uint64_t>());
+    seen.place.emplace(std::pair(family, std::move(name)), reader.get<std::uint64_t>());
   }
   return seen;
 }
@@ -260,8 +263,8 @@ Stored stored_shards(const fs::path& directory, const storage::ReadIndex& read,
     stored.tensors.push_back(tensor);
     auto& pieces = stored.pieces.emplace_back();
     for (const storage::ShardPiece& piece : tensor.pieces) {
-      const std::uint64_t place =
-          shards[piece.shard].place.at(storage::piece_name(tensor.name, piece.box));
+      const std::uint64_t place = shards[piece.shard].place.at(
+          {tensor.family, storage::piece_name(tensor.name, piece.box)});
       pieces.push_back({piece.box, stored.files[piece.shard].first + place});
     }
   }
@@ -307,7 +310,7 @@ std::vector<std::string> tensors_within(const Stored& stored, std::uint64_t begi
     if (std::ranges::any_of(stored.pieces[t], [&](const StoredPiece& piece) {
           return piece.place < end && begin < piece.place + element_count(piece.box.extent) * element;
         })) {
-      names.push_back(stored.tensors[t].name);
+      names.push_back(listed_name(stored.tensors[t].family, stored.tensors[t].name));
     }
   }
   return names;

@@ -41,7 +41,7 @@ struct Stored {
   EncMode enc_mode = EncMode::aes_gcm;      ///< where they are sealed
   std::vector<SealedSource> sealed;         ///< by file, where they are
   Bytes marks;                              ///< of each block: its CRC (4 bytes), its tag, or nothing
-  std::vector<TensorInfo> tensors;               ///< in bytewise order of their names
+  std::vector<TensorInfo> tensors;               ///< in the order of their keys
   std::vector<std::vector<StoredPiece>> pieces;  ///< of each tensor; they cover it exactly once
 };
 
@@ -51,7 +51,7 @@ struct Stored {
 Stored open_stored(const Comm& comm, const std::filesystem::path& path,
                    const storage::Unlock& unlock);
 
-/// The tensors that have bytes in [begin, end) of the space.
+/// The names of tensors that have bytes in [begin, end) of the space.
 std::vector<std::string> tensors_within(const Stored& stored, std::uint64_t begin,
                                         std::uint64_t end);
 

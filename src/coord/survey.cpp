@@ -115,14 +115,15 @@ Seen look_behind_damage(const fs::path& path, const storage::Unlock& unlock, con
   return seen;
 }
 
-/// The ranges have the names of the datasets.
-Seen seen_of(const storage::ImageFile& file, const storage::ImageIndex& image) {
+/// `name_of` says how reports call a dataset.
+template <class NameOf>
+Seen seen_of(const storage::ImageFile& file, const storage::ImageIndex& image, NameOf&& name_of) {
   Seen seen;
   seen.file.push_back(file_of(file));
   for (const PlacedTensor& tensor : image.tensors) {
     if (tensor.offset == kNoOffset) continue;
     const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
-    seen.ranges.push_back({0, tensor.offset, tensor.offset + bytes, tensor.name});
+    seen.ranges.push_back({0, tensor.offset, tensor.offset + bytes, name_of(tensor)});
   }
   return seen;
 }
@@ -132,21 +133,25 @@ Seen look_at_image(const fs::path& path, const storage::Unlock& unlock) {
     const auto file = storage::ImageFile::open(path, unlock);
     const storage::ImageIndex image = storage::read_index(file);
     storage::check_same_identity(file, image.record);
-    return seen_of(file, image);
+    return seen_of(file, image, [](const PlacedTensor& tensor) {
+      return listed_name(tensor.family, tensor.name);
+    });
   } catch (const Error& error) {
     if (error.code() != ErrorCode::damaged) throw;
     return look_behind_damage(path, unlock, error);
   }
 }
 
-/// Of each dataset in a shard, the tensor.
-std::map<std::string, std::string> tensors_of(const storage::ShardIndex& index,
-                                              std::uint64_t shard) {
-  std::map<std::string, std::string> tensors;
+/// Of each dataset in a shard, how reports call its tensor.
+using TensorsOfPieces = std::map<std::pair<Family, std::string>, std::string>;
+
+TensorsOfPieces tensors_of(const storage::ShardIndex& index, std::uint64_t shard) {
+  TensorsOfPieces tensors;
   for (const storage::ShardedTensor& tensor : index.tensors) {
     for (const storage::ShardPiece& piece : tensor.pieces) {
       if (piece.shard == shard) {
-        tensors.emplace(storage::piece_name(tensor.name, piece.box), tensor.name);
+        tensors.emplace(std::pair(tensor.family, storage::piece_name(tensor.name, piece.box)),
+                        listed_name(tensor.family, tensor.name));
       }
     }
   }
@@ -160,9 +165,9 @@ Seen look_at_shard(const fs::path& directory, std::uint64_t shard,
   const fs::path path = directory / storage::shard_file_name(shard, shards, index.sealed);
   try {
     const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
-    Seen seen = seen_of(read.file, read.image);
-    for (SurveyedRange& range : seen.ranges) range.tensor = tensors.at(range.tensor);
-    return seen;
+    return seen_of(read.file, read.image, [&](const PlacedTensor& piece) {
+      return tensors.at({piece.family, piece.name});
+    });
   } catch (const Error& error) {
     if (error.code() != ErrorCode::damaged) throw;
     Seen seen = look_behind_damage(path, unlock, error);

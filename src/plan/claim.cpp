@@ -10,7 +10,7 @@ namespace {
 [[noreturn]] void refuse(const State::Entry& entry, const std::string& why) {
   constexpr std::size_t kShown = 100;
   throw Error(ErrorCode::invalid_argument,
-              "tensor \"" + entry.name.substr(0, kShown) + "\": " + why);
+              label(entry.family, entry.name.substr(0, kShown)) + ": " + why);
 }
 
 void check_name(const State::Entry& entry) {
@@ -80,7 +80,8 @@ std::vector<Claim> describe(const State& state) {
     check_slice(entry);
     check_size(entry);
     check_source(entry);
-    claims.push_back({{entry.name, entry.source.dtype(), entry.slice.global},
+    claims.push_back({{entry.name, entry.source.dtype(), entry.slice.global, entry.family,
+                       entry.is_text},
                       {entry.slice.offset, entry.slice.extent}});
   }
   return claims;
@@ -99,7 +100,9 @@ Box get_box(WireReader& reader) {
 }
 
 void put_tensor(WireWriter& writer, const TensorInfo& tensor) {
-  writer.put_text(tensor.name).put(tensor.dtype).put_all(std::span<const std::uint64_t>(tensor.shape));
+  writer.put_text(tensor.name).put(tensor.dtype);
+  writer.put_all(std::span<const std::uint64_t>(tensor.shape));
+  writer.put(tensor.family).put(tensor.is_text);
 }
 
 TensorInfo get_tensor(WireReader& reader) {
@@ -107,6 +110,8 @@ TensorInfo get_tensor(WireReader& reader) {
   tensor.name = reader.get_text();
   tensor.dtype = reader.get<DType>();
   tensor.shape = reader.get_all<std::uint64_t>();
+  tensor.family = reader.get<Family>();
+  tensor.is_text = reader.get<bool>();
   return tensor;
 }
 

@@ -8,10 +8,6 @@
 namespace cairn::plan {
 namespace {
 
-std::string describe_tensor(const TensorInfo& tensor) {
-  return std::string(to_string(tensor.dtype)) + " " + to_string(tensor.shape);
-}
-
 /// "rank 3" or "ranks 0, 1, 2, …": no more than a reader takes in.
 template <class Range, class Rank>
 std::string list_ranks(const Range& range, Rank&& rank) {
@@ -28,6 +24,11 @@ std::string list_ranks(const Range& range, Rank&& rank) {
 
 std::string describe_box(const Box& box) {
   return "the box at " + to_string(box.offset) + " of extent " + to_string(box.extent);
+}
+
+/// One tensor for all ranks, and no other, has that key.
+std::string key_of(const TensorInfo& tensor) {
+  return static_cast<char>(tensor.family) + tensor.name;
 }
 
 /// Equal boxes, and no others, have equal keys.
@@ -48,16 +49,15 @@ void Home::add(std::int32_t rank, std::uint32_t order, Claim claim) {
     claims_of_rank_.resize(static_cast<std::size_t>(rank) + 1, 0);
   }
   ++claims_of_rank_[static_cast<std::size_t>(rank)];
-  const auto [at, is_new] = place_of_name_.try_emplace(claim.tensor.name, planned_.size());
+  const auto [at, is_new] = place_of_tensor_.try_emplace(key_of(claim.tensor), planned_.size());
   if (is_new) planned_.push_back({.tensor = claim.tensor, .first_rank = rank, .boxes = {},
                                   .place_of_box = {}});
   Planned& planned = planned_[at->second];
   if (planned.tensor != claim.tensor) {
     if (disagreement_.empty()) {
-      disagreement_ = "tensor \"" + claim.tensor.name + "\": rank " +
-                      std::to_string(planned.first_rank) + " says " +
-                      describe_tensor(planned.tensor) + ", rank " + std::to_string(rank) + " says " +
-                      describe_tensor(claim.tensor);
+      disagreement_ = label(claim.tensor) + ": rank " + std::to_string(planned.first_rank) +
+                      " says " + type_and_shape(planned.tensor) + ", rank " +
+                      std::to_string(rank) + " says " + type_and_shape(claim.tensor);
     }
     return;
   }
@@ -79,7 +79,7 @@ void Home::check_cover(const Planned& planned) {
   const auto defect = find_defect(planned.tensor.shape, boxes);
   if (!defect) return;
   const auto rank_of = [](const Holder& holder) { return holder.rank; };
-  const std::string where = "tensor \"" + planned.tensor.name + "\" of shape " +
+  const std::string where = label(planned.tensor) + " of shape " +
                             to_string(planned.tensor.shape) + ": index " + to_string(defect->index);
   if (defect->overlap) {
     const Replicas& a = planned.boxes[defect->overlap->first];

@@ -71,7 +71,7 @@ class Home {
                                    std::uint64_t turn);
 
   std::vector<Planned> planned_;
-  std::unordered_map<std::string, std::size_t> place_of_name_;
+  std::unordered_map<std::string, std::size_t> place_of_tensor_;  ///< by `key_of`
   std::vector<std::uint32_t> claims_of_rank_;
   std::string disagreement_;
   std::uint64_t block_bytes_ = 0;

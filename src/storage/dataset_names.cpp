@@ -6,6 +6,8 @@
 // 3. A first component that is one of Cairn's own groups has its first byte escaped.
 // 4. A name that is also the group of another name gets "%" after its last component.
 //
+// Names of append_info become paths in the group of that name, in the same way.
+//
 // An escape is '%' and two digits, so that a '%' at a component's end is never part of one: steps
 // 2 and 4 cannot be mistaken for each other, and no two names meet.
 #include "storage/dataset_names.hpp"
@@ -76,11 +78,14 @@ std::string path_of_name(std::string_view name) {
   return path;
 }
 
-/// Whether another name lies below `name`. Bytewise order puts those together.
-bool is_group(std::span<const TensorInfo> tensors, const std::string& name) {
-  const std::string group = name + '/';
-  const auto below = std::ranges::lower_bound(tensors, group, {}, &TensorInfo::name);
-  return below != tensors.end() && below->name.starts_with(group);
+/// Whether another name of its family lies below that of `tensor`. Bytewise order puts those
+/// together.
+bool is_group(std::span<const TensorInfo> tensors, const TensorInfo& tensor) {
+  const std::string group = tensor.name + '/';
+  const auto below = std::ranges::lower_bound(tensors, TensorKey{tensor.family, group}, {},
+                                              &TensorInfo::key);
+  return below != tensors.end() && below->family == tensor.family &&
+         below->name.starts_with(group);
 }
 
 [[noreturn]] void refuse(std::string_view path) {
@@ -118,7 +123,8 @@ std::vector<std::string> dataset_paths(std::span<const TensorInfo> tensors) {
   paths.reserve(tensors.size());
   for (const TensorInfo& tensor : tensors) {
     paths.push_back(path_of_name(tensor.name));
-    if (is_group(tensors, tensor.name)) paths.back() += '%';
+    if (tensor.family == Family::append_info) paths.back().insert(0, std::string(kInfoGroup) + '/');
+    if (is_group(tensors, tensor)) paths.back() += '%';
   }
   return paths;
 }

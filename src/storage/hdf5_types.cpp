@@ -126,6 +126,14 @@ H5Datatype member_of(hid_t type, unsigned i) {
 
 }  // namespace
 
+H5Datatype text_type(std::size_t bytes) {
+  H5Datatype type(checked(H5Tcopy(H5T_C_S1), "make the type of a text"));
+  checked(H5Tset_size(type.get(), bytes), "make the type of a text");
+  checked(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "make the type of a text");
+  checked(H5Tset_cset(type.get(), H5T_CSET_UTF8), "make the type of a text");
+  return type;
+}
+
 Hdf5Types::Hdf5Types() {
   for (std::size_t i = 0; i < types_.size(); ++i) types_[i] = make_type(static_cast<DType>(i));
 }

@@ -8,6 +8,10 @@
 
 namespace cairn::storage {
 
+/// The HDF5 type of a text in a file: a string of so many bytes, UTF-8, filled up with zeros.
+/// Under an `Hdf5Lock`.
+H5Datatype text_type(std::size_t bytes);
+
 /// The HDF5 type of each dtype in a file. Little endian; bool is h5py's enumeration, complex a
 /// compound {r, i}; bfloat16 and fp8 are float types with the fields that newer HDF5 releases
 /// define under H5T_FLOAT_BFLOAT16LE, H5T_FLOAT_F8E4M3 and H5T_FLOAT_F8E5M2.

@@ -25,19 +25,19 @@ H5PropertyList make_transfer() {
 }
 
 /// A memory type that equals the file's converts nothing.
-void check_type(const Hdf5Types& types, hid_t dataset, DType dtype, const std::string& path) {
+void check_type(hid_t dataset, hid_t type, const TensorInfo& tensor, const std::string& path) {
   const H5Datatype stored(checked(H5Dget_type(dataset), "read the type of", path));
-  if (types.dtype_of(stored.get()) == dtype) return;
+  if (checked(H5Tequal(stored.get(), type), "compare types") > 0) return;
   throw Error(ErrorCode::mismatch, "the dataset '" + path + "' does not hold elements of type " +
-                                       std::string(to_string(dtype)));
+                                       std::string(to_string(tensor.dtype)));
 }
 
-void check_box(hid_t space, DType dtype, const Shape& offset, const Shape& extent,
+void check_box(hid_t space, hid_t type, const Shape& offset, const Shape& extent,
                std::size_t bytes, const std::string& path) {
   const int rank = checked(H5Sget_simple_extent_ndims(space), "read the shape of", path);
   const auto dimensions = static_cast<std::size_t>(rank);
   if (offset.size() == dimensions && extent.size() == dimensions &&
-      element_count(extent) * size_of(dtype) == bytes) {
+      element_count(extent) * H5Tget_size(type) == bytes) {
     return;
   }
   throw Error(ErrorCode::invalid_argument, std::to_string(bytes) + " bytes for the box " +
@@ -87,25 +87,31 @@ Hdf5Writer::~Hdf5Writer() {
   handles_.reset();
 }
 
-void Hdf5Writer::write(const std::string& dataset_path, DType dtype, const Shape& offset,
-                       const Shape& extent, std::span<const std::byte> packed) {
+void Hdf5Writer::write(const std::string& dataset_path, const TensorInfo& tensor,
+                       const Shape& offset, const Shape& extent,
+                       std::span<const std::byte> packed) {
   const Hdf5Lock lock;
+  // To HDF5 a text is one element.
+  const H5Datatype text = tensor.is_text ? text_type(tensor.shape.at(0)) : H5Datatype();
+  const hid_t type = tensor.is_text ? text.get() : handles_->types.of(tensor.dtype);
   const H5Dataset dataset(checked(H5Dopen2(handles_->file.get(), dataset_path.c_str(), H5P_DEFAULT),
                                   "open", dataset_path));
-  check_type(handles_->types, dataset.get(), dtype, dataset_path);
+  check_type(dataset.get(), type, tensor, dataset_path);
   const H5Dataspace space(checked(H5Dget_space(dataset.get()), "read the shape of", dataset_path));
   // The same answer on all ranks; HDF5 fails to write nothing to nowhere collectively.
   if (H5Sget_simple_extent_npoints(space.get()) == 0) return;
-  const H5Dataspace memory = make_memory_space(packed.size() / size_of(dtype));
+  const H5Dataspace memory = make_memory_space(packed.size() / H5Tget_size(type));
   if (packed.empty()) {
     checked(H5Sselect_none(space.get()), kPrepare);
     checked(H5Sselect_none(memory.get()), kPrepare);
   } else {
-    check_box(space.get(), dtype, offset, extent, packed.size(), dataset_path);
-    select_box(space.get(), offset, extent, dataset_path);
+    const Shape at = tensor.is_text ? Shape{} : offset;
+    const Shape count = tensor.is_text ? Shape{} : extent;
+    check_box(space.get(), type, at, count, packed.size(), dataset_path);
+    select_box(space.get(), at, count, dataset_path);
   }
-  checked(H5Dwrite(dataset.get(), handles_->types.of(dtype), memory.get(), space.get(),
-                   handles_->transfer.get(), packed.data()),
+  checked(H5Dwrite(dataset.get(), type, memory.get(), space.get(), handles_->transfer.get(),
+                   packed.data()),
           "write to", dataset_path);
 }
 

@@ -8,8 +8,7 @@
 #include <span>
 #include <string>
 
-#include "cairn/dtype.hpp"
-#include "cairn/slice.hpp"
+#include "base/tensor.hpp"
 
 namespace cairn::storage {
 
@@ -29,11 +28,11 @@ class Hdf5Writer {
   /// Collective unless `finish` was called. Reports nothing.
   ~Hdf5Writer();
 
-  /// Collective. Writes a box of a dataset: `packed` holds its elements in row-major order, below
-  /// 1 GiB, with the exact bits to store. A rank with nothing to write gives no bytes; its offset
-  /// and extent are not looked at.
-  void write(const std::string& dataset_path, DType dtype, const Shape& offset, const Shape& extent,
-             std::span<const std::byte> packed);
+  /// Collective. Writes a box of the dataset of `tensor`, of a text all of it: `packed` holds its
+  /// elements in row-major order, below 1 GiB, with the exact bits to store. A rank with nothing to
+  /// write gives no bytes; its offset and extent are not looked at.
+  void write(const std::string& dataset_path, const TensorInfo& tensor, const Shape& offset,
+             const Shape& extent, std::span<const std::byte> packed);
 
   /// Local. Whether the last `write` went through MPI-IO collectively, as HDF5 tells it.
   [[nodiscard]] bool was_collective() const;

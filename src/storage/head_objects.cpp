@@ -143,6 +143,11 @@ DType HeadObject::dtype() const {
   return *dtype;
 }
 
+std::optional<std::uint32_t> HeadObject::text_bytes() const {
+  HeadPiece body = required(datatype_, "type");
+  return text_of_message(body.bytes(body.left()));
+}
+
 StoredValues HeadObject::values() const {
   constexpr std::uint8_t kContiguous = 1;
   HeadPiece body = required(layout_, "layout");

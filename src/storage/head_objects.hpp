@@ -30,6 +30,8 @@ class HeadObject {
   [[nodiscard]] SymbolTable symbol_table() const;
   [[nodiscard]] Shape shape() const;
   [[nodiscard]] DType dtype() const;
+  /// The bytes of a text; nothing where it is none.
+  [[nodiscard]] std::optional<std::uint32_t> text_bytes() const;
   [[nodiscard]] StoredValues values() const;
 
  private:

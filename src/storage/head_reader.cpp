@@ -65,13 +65,16 @@ class HeadWalk {
     std::string_view name;
     SymbolTable table;
     std::size_t depth;  // of the root 0
+    Family family;
   };
 
   void enter(const Group& group);
   void visit_group(const Group& group);
   void visit_link(const Group& group, const HeadLink& link);
   void add_group(const Group& group, const HeadLink& link, const SymbolTable& table);
-  void add_dataset(const HeadObject& dataset);
+  void add_dataset(const HeadObject& dataset, Family family);
+  [[nodiscard]] PlacedTensor tensor_of(const HeadObject& dataset, Family family) const;
+  void take_text(const HeadObject& dataset, std::uint32_t bytes, PlacedTensor& tensor) const;
   [[nodiscard]] std::uint64_t place_of(const HeadObject& dataset, std::uint64_t bytes) const;
   void visit_own_group(const HeadLink& link);
   void check_own_dataset(const HeadLink& link, std::uint64_t offset, std::uint64_t bytes);
@@ -90,7 +93,8 @@ class HeadWalk {
 
 std::vector<PlacedTensor> HeadWalk::run() {
   const std::uint64_t root = read_superblock(head_, bytes_, record_.image_bytes);
-  waiting_.push_back({"", HeadObject(bytes_, root, kRootPath).symbol_table(), 0});
+  const SymbolTable table = HeadObject(bytes_, root, kRootPath).symbol_table();
+  waiting_.push_back({"", table, 0, Family::parameter});
   while (!waiting_.empty()) {
     const Group group = waiting_.back();
     waiting_.pop_back();
@@ -117,13 +121,12 @@ void HeadWalk::visit_group(const Group& group) {
 void HeadWalk::visit_link(const Group& group, const HeadLink& link) {
   path_.resize(prefixes_.back());
   path_.append(link.name);
-  if (path_ == kInfoGroup) return;
   if (path_ == kOwnGroup) return visit_own_group(link);
   const HeadObject object(bytes_, link.address, path_);
   if (object.is_group()) return add_group(group, link, table_of(object, link));
   if (!object.is_dataset()) refuse_object(path_, "is neither a group nor a dataset");
   if (link.cached) refuse_object(path_, "is a dataset that its link calls a group");
-  add_dataset(object);
+  add_dataset(object, group.family);
 }
 
 /// A link may repeat where its group has its links; HDF5 looks there first.
@@ -140,21 +143,50 @@ void HeadWalk::add_group(const Group& group, const HeadLink& link, const SymbolT
   if (group.depth == kDeepestGroup) {
     refuse_object(path_, "lies deeper than " + std::to_string(kDeepestGroup) + " groups");
   }
-  waiting_.push_back({link.name, table, group.depth + 1});
+  const Family family = path_ == kInfoGroup ? Family::append_info : group.family;
+  waiting_.push_back({link.name, table, group.depth + 1, family});
 }
 
-void HeadWalk::add_dataset(const HeadObject& dataset) {
+void HeadWalk::add_dataset(const HeadObject& dataset, Family family) {
   if (path_.size() > name_bytes_left_) {
     refuse_object(path_, "and the paths before it are longer together than " +
                              std::to_string(kNameBytesPerHeadByte) + " times the head");
   }
   name_bytes_left_ -= path_.size();
-  PlacedTensor tensor;
-  tensor.name = name_of_path(path_);
-  tensor.dtype = dataset.dtype();
-  tensor.shape = dataset.shape();
+  PlacedTensor tensor = tensor_of(dataset, family);
   tensor.offset = place_of(dataset, checked_bytes(tensor.shape, tensor.dtype, path_));
   tensors_.push_back(std::move(tensor));
+}
+
+PlacedTensor HeadWalk::tensor_of(const HeadObject& dataset, Family family) const {
+  PlacedTensor tensor;
+  tensor.family = family;
+  std::string_view path = path_;
+  if (family == Family::append_info) {
+    path.remove_prefix(kInfoGroup.size() + 1);
+  }
+  tensor.name = name_of_path(path);
+  if (const auto bytes = dataset.text_bytes(); bytes && family == Family::append_info) {
+    take_text(dataset, *bytes, tensor);
+    return tensor;
+  }
+  tensor.dtype = dataset.dtype();
+  tensor.shape = dataset.shape();
+  return tensor;
+}
+
+void HeadWalk::take_text(const HeadObject& dataset, std::uint32_t bytes,
+                         PlacedTensor& tensor) const {
+  if (bytes > kLongestText) {
+    refuse_object(path_, "is a text of " + std::to_string(bytes) + " bytes, at most " +
+                             std::to_string(kLongestText) + " are taken");
+  }
+  if (const Shape shape = dataset.shape(); !shape.empty()) {
+    refuse_object(path_, "is a text of the shape " + to_string(shape) + ", expected a scalar");
+  }
+  tensor.is_text = true;
+  tensor.dtype = DType::uint8;
+  tensor.shape = {bytes};
 }
 
 std::uint64_t HeadWalk::place_of(const HeadObject& dataset, std::uint64_t bytes) const {

@@ -9,7 +9,7 @@
 
 namespace cairn::storage {
 
-/// Every dataset outside of Cairn's own groups, in no particular order, each checked by itself: of
+/// Every dataset outside of Cairn's own group, in no particular order, each checked by itself: of
 /// a known type, contiguous, inside the body, its name one that Cairn writes. Throws `damaged`
 /// naming the object. Needs time and memory for `head.size()` bytes, whatever they say.
 std::vector<PlacedTensor> read_head(std::span<const std::byte> head, const Record& record);

@@ -19,6 +19,7 @@ using Message = std::vector<std::byte>;
 // The class, with the version 1 in the upper half byte.
 constexpr std::uint8_t kInteger = 0x10;
 constexpr std::uint8_t kFloat = 0x11;
+constexpr std::uint8_t kText = 0x13;
 constexpr std::uint8_t kCompound = 0x16;
 constexpr std::uint8_t kEnumeration = 0x18;
 
@@ -147,6 +148,16 @@ std::optional<DType> dtype_of_message(std::span<const std::byte> message) {
       all, [&](const Message& known) { return std::ranges::equal(message, known); });
   if (found == all.end()) return std::nullopt;
   return static_cast<DType>(found - all.begin());
+}
+
+std::optional<std::uint32_t> text_of_message(std::span<const std::byte> message) {
+  constexpr std::size_t kSizeAt = 4;
+  constexpr std::uint8_t kZeroFilledUtf8 = 0x11;
+  if (message.size() != 2 * kSizeAt) return std::nullopt;
+  const auto bytes = load_little_endian<std::uint32_t>(message.subspan(kSizeAt));
+  const Message known = Encoder().begin(kText, kZeroFilledUtf8, 0, bytes).done();
+  if (bytes == 0 || !std::ranges::equal(message, known)) return std::nullopt;
+  return bytes;
 }
 
 }  // namespace cairn::storage

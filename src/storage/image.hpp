@@ -24,7 +24,8 @@ struct ImageLayout {
   std::uint64_t table_offset = 0;
   std::uint64_t table_entries = 0;  ///< one per block of head and body
   std::uint64_t image_bytes = 0;
-  std::uint64_t value_bytes = 0;
+  std::uint64_t value_bytes = 0;   ///< of parameters, which `tensor_count` counts
+  std::uint64_t tensor_count = 0;
   /// Of each tensor, in the order given; `kNoOffset` for one without elements.
   std::vector<std::uint64_t> offsets;
   /// The head's bytes and their CRC-32.
@@ -35,7 +36,7 @@ struct ImageLayout {
 /// The block size of an image of that many bytes of values.
 std::uint64_t choose_block(std::uint64_t value_bytes, std::uint64_t largest_block);
 
-/// Lays the file out with HDF5. `tensors` are in bytewise order of their names, each name once.
+/// Lays the file out with HDF5. `tensors` are in the order of their keys, each key once.
 ImageLayout lay_out(std::span<const TensorInfo> tensors, std::uint64_t largest_block);
 
 /// The same with that very block size: the shards of one checkpoint have one in common.
@@ -46,7 +47,7 @@ ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t
 std::vector<std::byte> make_tail(const ImageLayout& layout, Record record,
                                  std::span<const std::uint32_t> crcs = {});
 
-/// What an image holds: its record, its tensors in bytewise order of their names, and with
+/// What an image holds: its record, its tensors in the order of their keys, and with
 /// `Record::has_crc` the CRC of every block of head and body.
 struct ImageIndex {
   Record record;

@@ -42,8 +42,8 @@ std::uint64_t bytes_of(const TensorInfo& tensor) {
 }
 
 void check_names(const std::vector<PlacedTensor>& sorted) {
-  const auto twice = std::ranges::adjacent_find(sorted, {}, &PlacedTensor::name);
-  if (twice != sorted.end()) refuse("the tensor '" + twice->name + "' is there twice");
+  const auto twice = std::ranges::adjacent_find(sorted, {}, &PlacedTensor::key);
+  if (twice != sorted.end()) refuse(label(*twice) + " is there twice");
 }
 
 void check_overlap(const std::vector<PlacedTensor>& tensors) {
@@ -55,16 +55,21 @@ void check_overlap(const std::vector<PlacedTensor>& tensors) {
   for (std::size_t i = 1; i < placed.size(); ++i) {
     const PlacedTensor& before = *placed[i - 1];
     if (before.offset + bytes_of(before) <= placed[i]->offset) continue;
-    refuse("the tensors '" + before.name + "' and '" + placed[i]->name + "' overlap at offset " +
+    refuse(label(before) + " and " + label(*placed[i]) + " overlap at offset " +
            std::to_string(placed[i]->offset));
   }
 }
 
 void check_totals(const std::vector<PlacedTensor>& tensors, const Record& record) {
+  std::uint64_t count = 0;
   std::uint64_t bytes = 0;  // no overflow: they lie in the body without overlap
-  for (const PlacedTensor& tensor : tensors) bytes += bytes_of(tensor);
-  if (tensors.size() != record.tensor_count || bytes != record.value_bytes) {
-    refuse("it holds " + std::to_string(tensors.size()) + " tensors of " + std::to_string(bytes) +
+  for (const PlacedTensor& tensor : tensors) {
+    if (tensor.family != Family::parameter) continue;
+    ++count;
+    bytes += bytes_of(tensor);
+  }
+  if (count != record.tensor_count || bytes != record.value_bytes) {
+    refuse("it holds " + std::to_string(count) + " tensors of " + std::to_string(bytes) +
            " bytes, its record says " + std::to_string(record.tensor_count) + " of " +
            std::to_string(record.value_bytes));
   }
@@ -73,7 +78,7 @@ void check_totals(const std::vector<PlacedTensor>& tensors, const Record& record
 std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& record) {
   const auto head = read_checked(file, "head", 0, record.head_bytes, record.head_crc);
   std::vector<PlacedTensor> tensors = read_head(head, record);
-  std::ranges::sort(tensors, {}, &PlacedTensor::name);
+  std::ranges::sort(tensors, {}, &PlacedTensor::key);
   check_names(tensors);
   check_overlap(tensors);
   check_totals(tensors, record);

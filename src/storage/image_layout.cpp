@@ -1,7 +1,8 @@
 // The steps of a layout:
 //
 // 1. The block size follows from the bytes of the values and the bound, nothing else.
-// 2. HDF5 creates groups and datasets in a file in memory, in bytewise order of the names, with
+// 2. HDF5 creates groups and datasets in a file in memory, in the order of the tensors' keys (those
+//    of append_info behind the others, each family in bytewise order of the names), with
 //    `head_bytes` reserved for its metadata; then a padding that fills the last block of values;
 //    then the block table and the record.
 // 3. If metadata turns out to lie elsewhere too, `head_bytes` is doubled and 2 is done again.
@@ -42,21 +43,22 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
 
 void check_tensor(const TensorInfo& tensor) {
   if (tensor.shape.size() > kLargestRank) {
-    refuse("tensor '" + tensor.name + "' has " + std::to_string(tensor.shape.size()) +
+    refuse(label(tensor) + " has " + std::to_string(tensor.shape.size()) +
            " dimensions; HDF5 takes at most " + std::to_string(kLargestRank));
   }
-  const auto depth = static_cast<std::size_t>(std::ranges::count(tensor.name, '/'));
+  const auto depth = static_cast<std::size_t>(std::ranges::count(tensor.name, '/')) +
+                     (tensor.family == Family::append_info ? 1 : 0);
   if (depth > kDeepestGroup) {
-    refuse("tensor '" + tensor.name + "' lies " + std::to_string(depth) + " groups deep; at most " +
+    refuse(label(tensor) + " lies " + std::to_string(depth) + " groups deep; at most " +
            std::to_string(kDeepestGroup) + " are taken");
   }
 }
 
 void check_order(std::span<const TensorInfo> tensors) {
   for (std::size_t i = 1; i < tensors.size(); ++i) {
-    if (tensors[i - 1].name < tensors[i].name) continue;
-    refuse("tensor '" + tensors[i].name + "' comes after '" + tensors[i - 1].name +
-           "': each name once, in bytewise order");
+    if (tensors[i - 1].key() < tensors[i].key()) continue;
+    refuse(label(tensors[i]) + " comes after " + label(tensors[i - 1]) +
+           ": each name once, in bytewise order");
   }
 }
 
@@ -75,7 +77,7 @@ std::uint64_t sum_of_values(std::span<const TensorInfo> tensors) {
     std::uint64_t bytes = 0;
     if (__builtin_mul_overflow(element_count(tensor.shape), size_of(tensor.dtype), &bytes) ||
         __builtin_add_overflow(sum, bytes, &sum) || sum > kLargestImage) {
-      refuse("tensor '" + tensor.name + "' makes the checkpoint larger than " +
+      refuse(label(tensor) + " makes the checkpoint larger than " +
              std::to_string(kLargestImage) + " bytes");
     }
   }
@@ -87,7 +89,6 @@ struct Structure {
   std::span<const TensorInfo> tensors;
   std::vector<std::string> paths;   // of the tensors
   std::vector<std::string> groups;  // each after the one that it lies in
-  std::uint64_t value_bytes = 0;
   std::uint64_t block_bytes = 0;
 };
 
@@ -122,14 +123,23 @@ std::uint64_t padding_bytes(std::uint64_t end, std::uint64_t block_bytes) {
   return round_up(end, block_bytes) - round_up(end, kDatasetAlignment);
 }
 
+std::uint64_t add_tensor(ImageSketch& sketch, const Hdf5Types& types, const std::string& path,
+                         const TensorInfo& tensor) {
+  if (!tensor.is_text) return sketch.add_dataset(path, types.of(tensor.dtype), tensor.shape);
+  const H5Datatype text = text_type(tensor.shape.at(0));
+  return sketch.add_dataset(path, text.get(), {});
+}
+
 void place_tensors(ImageSketch& sketch, const Structure& structure, ImageLayout& layout) {
   const Hdf5Types types;
   for (const std::string& group : structure.groups) sketch.add_group(group);
   layout.offsets.reserve(structure.tensors.size());
   for (std::size_t i = 0; i < structure.tensors.size(); ++i) {
     const TensorInfo& tensor = structure.tensors[i];
-    layout.offsets.push_back(
-        sketch.add_dataset(structure.paths[i], types.of(tensor.dtype), tensor.shape));
+    layout.offsets.push_back(add_tensor(sketch, types, structure.paths[i], tensor));
+    if (tensor.family != Family::parameter) continue;
+    ++layout.tensor_count;
+    layout.value_bytes += element_count(tensor.shape) * size_of(tensor.dtype);
   }
 }
 
@@ -153,7 +163,6 @@ void place_padding_and_tail(ImageSketch& sketch, ImageLayout& layout) {
 std::optional<ImageLayout> try_lay_out(const Structure& structure, std::uint64_t head_bytes) {
   ImageLayout layout;
   layout.block_bytes = structure.block_bytes;
-  layout.value_bytes = structure.value_bytes;
   layout.head_bytes = head_bytes;
   ImageSketch sketch(head_bytes);
   place_tensors(sketch, structure, layout);
@@ -199,7 +208,7 @@ ImageLayout lay_out_in_blocks(std::span<const TensorInfo> tensors, std::uint64_t
   std::ranges::for_each(tensors, check_tensor);
   Structure structure{.tensors = tensors, .paths = dataset_paths(tensors), .groups = {}};
   structure.groups = groups_of(structure.paths);
-  structure.value_bytes = sum_of_values(tensors);
+  (void)sum_of_values(tensors);  // not too many
   structure.block_bytes = block_bytes;
   const Hdf5Lock lock;
   for (std::uint64_t head = guess_head(structure); head <= kLargestHead; head *= 2) {

@@ -15,7 +15,7 @@ void fill_in_places(const ImageLayout& layout, Record& record) {
   record.tail_offset = layout.tail_offset;
   record.table_offset = layout.table_offset;
   record.table_entries = layout.table_entries;
-  record.tensor_count = layout.offsets.size();
+  record.tensor_count = layout.tensor_count;
   record.value_bytes = layout.value_bytes;
   record.head_crc = layout.head_crc;
 }

@@ -1,5 +1,6 @@
 #include "storage/image_types.hpp"
 
+#include "storage/hdf5_types.hpp"
 #include "storage/image_format.hpp"
 #include "storage/record_fields.hpp"
 
@@ -16,10 +17,7 @@ class MemberList {
     insert(name, integer_type<T>(), sizeof(T));
   }
   void text(const char* name, const std::string&, std::size_t bytes) {
-    const H5Datatype type(checked(H5Tcopy(H5T_C_S1), "make the type of", name));
-    checked(H5Tset_size(type.get(), bytes), "make the type of", name);
-    checked(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "make the type of", name);
-    checked(H5Tset_cset(type.get(), H5T_CSET_UTF8), "make the type of", name);
+    const H5Datatype type = text_type(bytes);
     insert(name, type.get(), bytes);
   }
   template <std::size_t N>

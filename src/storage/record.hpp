@@ -12,7 +12,7 @@
 namespace cairn::storage {
 
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 1;
+inline constexpr std::uint16_t kFormatMinor = 2;
 
 /// Bytes of the record: the last ones of every image.
 inline constexpr std::size_t kRecordBytes = 4096;

@@ -5,6 +5,9 @@
 //   tensors/<name>   [1 + boxes, 1 + 2 d]: first dtype and shape, zeros after it; then of each box
 //                    the shard, its offset and its extent
 //
+// Those of append_info are in the index's own append_info, beside a checksum of their own: so a
+// reader that does not know of them misses nothing.
+//
 // So HDF5 shows it, and reading and writing it, checksums and all, is what an image has already.
 #include "storage/shard_index.hpp"
 
@@ -13,7 +16,7 @@
 
 #include "base/listing.hpp"
 #include "cairn/error.hpp"
-#include "codec/crc32.hpp"
+#include "storage/block_reader.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/shard_tables.hpp"
 
@@ -35,16 +38,11 @@ constexpr std::uint64_t kIndexBlock = std::uint64_t{64} << 10;
 void check_blocks(const ImageFile& file, const ImageIndex& image) {
   if (!image.record.has_crc()) return;
   const std::uint64_t block_bytes = image.record.block_bytes;
+  BlockReader reader(file, image);
   Bytes block(block_bytes);
   for (std::uint64_t at = image.record.head_bytes; at < image.record.tail_offset;
        at += block_bytes) {
-    file.read(block, at);
-    const std::uint32_t found = codec::crc32(block);
-    const std::uint32_t expected = image.crcs[at / block_bytes];
-    if (found == expected) continue;
-    refuse(file.path(), "block " + std::to_string(at / block_bytes) + " at offset " +
-                            std::to_string(at) + " has the CRC " + std::to_string(found) +
-                            ", expected " + std::to_string(expected));
+    reader.read(block, at);
   }
 }
 
@@ -82,10 +80,13 @@ std::vector<TensorInfo> expected_pieces(const ShardIndex& index, std::uint64_t s
   for (const ShardedTensor& tensor : index.tensors) {
     for (const ShardPiece& piece : tensor.pieces) {
       if (piece.shard != shard) continue;
-      pieces.push_back({piece_name(tensor.name, piece.box), tensor.dtype, piece.box.extent});
+      TensorInfo info = tensor;
+      info.name = piece_name(tensor.name, piece.box);
+      info.shape = piece.box.extent;
+      pieces.push_back(std::move(info));
     }
   }
-  std::ranges::sort(pieces, {}, &TensorInfo::name);
+  std::ranges::sort(pieces, {}, &TensorInfo::key);
   return pieces;
 }
 
@@ -94,7 +95,7 @@ std::string tensors_in(const ShardIndex& index, std::uint64_t shard) {
   std::vector<std::string> names;
   for (const ShardedTensor& tensor : index.tensors) {
     if (std::ranges::any_of(tensor.pieces, [&](const auto& p) { return p.shard == shard; })) {
-      names.push_back(tensor.name);
+      names.push_back(listed_name(tensor.family, tensor.name));
     }
   }
   return list_names(names);

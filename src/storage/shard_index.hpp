@@ -43,7 +43,7 @@ struct ShardFile {
 
 /// Which box of which tensor lies in which shard. The boxes of a tensor cover it exactly once.
 struct ShardIndex {
-  std::vector<ShardedTensor> tensors;  ///< in bytewise order of their names
+  std::vector<ShardedTensor> tensors;  ///< in the order of their keys
   std::vector<ShardFile> shards;
 };
 

@@ -1,6 +1,7 @@
 #include "storage/shard_tables.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,9 +19,12 @@ constexpr std::string_view kChecksum = "checksum";
 constexpr std::string_view kShards = "shards";
 constexpr std::string_view kTensors = "tensors/";
 constexpr std::uint64_t kShardColumns = 2;
+/// Where other tensors have the number of their dtype.
+constexpr std::uint64_t kTextNumber = 255;
 
 std::vector<std::uint64_t> values_of(const ShardedTensor& tensor) {
-  std::vector<std::uint64_t> table{static_cast<std::uint64_t>(tensor.dtype)};
+  const auto number = static_cast<std::uint64_t>(tensor.dtype);
+  std::vector<std::uint64_t> table{tensor.is_text ? kTextNumber : number};
   table.insert(table.end(), tensor.shape.begin(), tensor.shape.end());
   table.resize(1 + 2 * tensor.shape.size(), 0);
   for (const ShardPiece& piece : tensor.pieces) {
@@ -39,7 +43,7 @@ std::vector<std::uint64_t> values_of(const std::vector<ShardFile>& shards) {
   return table;
 }
 
-/// Of all tables but the first, which holds it.
+/// Of all tables of a family but the first, which holds it.
 std::uint32_t checksum_of(std::span<const IndexTable> tables) {
   std::uint32_t crc = 0;
   for (const IndexTable& table : tables.subspan(1)) {
@@ -78,7 +82,7 @@ std::optional<std::string> find_fault(const ShardedTensor& tensor) {
 
 void check_table(const IndexTable& table) {
   const TensorInfo& info = table.info;
-  if (info.dtype == DType::uint64 && info.shape.size() == 2 &&
+  if (info.dtype == DType::uint64 && !info.is_text && info.shape.size() == 2 &&
       checked_bytes(info.shape, info.dtype, info.name) / sizeof(std::uint64_t) ==
           table.values.size()) {
     return;
@@ -106,17 +110,25 @@ std::vector<ShardFile> shards_of(const IndexTable& table) {
   return shards;
 }
 
+/// In one piece, as long as a text may be.
+bool is_text(const IndexTable& table) {
+  return table.info.family == Family::append_info && table.info.shape == Shape{2, 3} &&
+         table.values[0] == kTextNumber && table.values[1] > 0 && table.values[1] <= kLongestText;
+}
+
 /// Name, dtype and shape, from the first row.
 ShardedTensor start_tensor(const IndexTable& table) {
   const std::uint64_t columns = table.info.shape[1];
   const std::uint64_t rank = columns / 2;
   if (columns % 2 != 1 || rank > kLargestRank || table.values.empty() ||
-      table.values[0] >= kDTypeCount) {
+      (table.values[0] >= kDTypeCount && !is_text(table))) {
     refuse_object(table.info.name, "is no table of a tensor");
   }
   ShardedTensor tensor;
   tensor.name = table.info.name.substr(kTensors.size());
-  tensor.dtype = static_cast<DType>(table.values[0]);
+  tensor.family = table.info.family;
+  tensor.is_text = is_text(table);
+  tensor.dtype = tensor.is_text ? DType::uint8 : static_cast<DType>(table.values[0]);
   const auto shape = std::span(table.values).subspan(1, rank);
   tensor.shape.assign(shape.begin(), shape.end());
   const std::uint64_t elements =
@@ -147,38 +159,61 @@ ShardedTensor tensor_of(const IndexTable& table, std::uint64_t shards) {
   return tensor;
 }
 
-}  // namespace
-
-std::vector<IndexTable> tables_of(const ShardIndex& index) {
-  std::vector<IndexTable> tables{{{std::string(kChecksum), DType::uint64, {1, 1}}, {0}}};
-  tables.push_back({{std::string(kShards), DType::uint64, {index.shards.size(), kShardColumns}},
-                    values_of(index.shards)});
+/// In bytewise order: "checksum", "shards", "tensors/…"; of append_info none where it has none.
+std::vector<IndexTable> tables_of(const ShardIndex& index, Family family) {
+  std::vector<IndexTable> tables{{{std::string(kChecksum), DType::uint64, {1, 1}, family}, {0}}};
+  if (family == Family::parameter) {
+    tables.push_back({{std::string(kShards), DType::uint64, {index.shards.size(), kShardColumns}},
+                      values_of(index.shards)});
+  }
   for (const ShardedTensor& tensor : index.tensors) {
+    if (tensor.family != family) continue;
     if (const auto fault = find_fault(tensor)) {
-      throw Error(ErrorCode::layout, "the tensor '" + tensor.name + "' " + *fault);
+      throw Error(ErrorCode::layout, label(tensor) + " " + *fault);
     }
     tables.push_back({{std::string(kTensors) + tensor.name,
                        DType::uint64,
-                       {1 + tensor.pieces.size(), 1 + 2 * tensor.shape.size()}},
+                       {1 + tensor.pieces.size(), 1 + 2 * tensor.shape.size()},
+                       family},
                       values_of(tensor)});
   }
+  if (family == Family::append_info && tables.size() == 1) return {};
   tables[0].values[0] = checksum_of(tables);
-  return tables;  // in bytewise order: "checksum", "shards", "tensors/…"
+  return tables;
 }
 
-ShardIndex index_of(std::span<const IndexTable> tables) {
-  std::ranges::for_each(tables, check_table);
+/// Takes the tables of one family into `index`. The shards are known before any tensor is.
+void take_family(std::span<const IndexTable> tables, ShardIndex& index) {
   check_checksum(tables);
-  ShardIndex index;
   for (const IndexTable& table : tables.subspan(1)) {
-    if (table.info.name == kShards) {
+    const bool is_parameter = table.info.family == Family::parameter;
+    if (table.info.name == kShards && is_parameter) {
       index.shards = shards_of(table);
     } else if (table.info.name.starts_with(kTensors)) {
       index.tensors.push_back(tensor_of(table, index.shards.size()));
     } else {
-      refuse_object(table.info.name, "does not belong into an index");
+      refuse_object(listed_name(table.info.family, table.info.name),
+                    "does not belong into an index");
     }
   }
+}
+
+}  // namespace
+
+std::vector<IndexTable> tables_of(const ShardIndex& index) {
+  std::vector<IndexTable> tables = tables_of(index, Family::parameter);
+  std::ranges::move(tables_of(index, Family::append_info), std::back_inserter(tables));
+  return tables;
+}
+
+ShardIndex index_of(std::span<const IndexTable> tables) {
+  std::ranges::for_each(tables, check_table);
+  const auto appended = std::ranges::find_if(
+      tables, [](const IndexTable& t) { return t.info.family == Family::append_info; });
+  const auto parameters = static_cast<std::size_t>(appended - tables.begin());
+  ShardIndex index;
+  take_family(tables.first(parameters), index);
+  if (parameters < tables.size()) take_family(tables.subspan(parameters), index);
   return index;
 }
 

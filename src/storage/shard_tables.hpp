@@ -15,7 +15,7 @@ struct IndexTable {
   std::vector<std::uint64_t> values;
 };
 
-/// The tables of an index, in bytewise order of their names. Throws `layout` where the boxes of a
+/// The tables of an index, in the order of their keys. Throws `layout` where the boxes of a
 /// tensor are such that no reader could prove that they cover it.
 std::vector<IndexTable> tables_of(const ShardIndex& index);
 
