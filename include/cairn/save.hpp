@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cairn/append_info.hpp"
 #include "cairn/export.hpp"
 #include "cairn/key.hpp"
 #include "cairn/listener.hpp"
@@ -20,11 +21,15 @@
 
 namespace cairn {
 
-/// How to write one checkpoint, and what to note in it. The same on every rank, but for the listener.
+/// How to write one checkpoint, and what to note in it. The same on every rank, but for the
+/// listener and the tensors of `append_info`.
 struct SaveOptions : WriteOptions {
   /// true: one HDF5 file of full tensors. false: a directory with a file per rank and an index;
   /// faster where many hosts write to one file slowly. Loaded in any layout all the same.
   bool integrated_save = true;
+  /// Stored beside the state, in a group of its own, as it is: no key counts anything here. Plain
+  /// values must be the same on every rank.
+  AppendDict append_info{};
   /// true: a CRC-32 of every block, checked by every load of what it reads. A load of a file without
   /// them finds damage of the structure only. Not with `enc_key`, nor with the writer `hdf5`.
   bool crc_check = false;
@@ -46,8 +51,8 @@ struct SaveOptions : WriteOptions {
 struct SaveReport {
   std::filesystem::path path;     ///< the file
   std::uint64_t file_bytes = 0;   ///< its length
-  std::uint64_t value_bytes = 0;  ///< of all tensors in full, replicas counted once
-  std::uint64_t tensors = 0;      ///< how many
+  std::uint64_t value_bytes = 0;  ///< of the state's tensors in full, replicas counted once
+  std::uint64_t tensors = 0;      ///< of the state, how many
   /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
   std::array<double, kPhaseCount> seconds{};
   /// What the program waited for this save, on the rank that waited longest: all of it, but with
@@ -75,7 +80,7 @@ enum class Verified : std::uint8_t {
 /// Local. The name as it stands above.
 CAIRN_API std::string_view to_string(Verified verified) noexcept;
 
-/// What to load of a file, and how strictly. The same on every rank.
+/// What to load of a file, and how strictly. The same on every rank, but for `append_info`.
 struct LoadOptions {
   /// true: every tensor of the file must be held by some rank, with its shape and dtype, and the
   /// other way round; else one error lists all that is not so. false: what fits is loaded, and the
@@ -94,6 +99,11 @@ struct LoadOptions {
   /// With `convert_dtype`, what to do with a value that the state's type cannot hold. false: an
   /// error. true: floats become infinite (NaN in float8_e4m3), integers wrap.
   bool allow_overflow = false;
+  /// Tensors of append_info to fill, in slicings of their own; what is no tensor, or can only be
+  /// read, is passed over. Filter and prefixes do not touch them. One that the file does not have
+  /// is not filled, with a warning; one of another shape or dtype is a `mismatch` where
+  /// `strict`.
+  AppendDict append_info{};
   /// true: a file without CRCs is a `mismatch`. CRCs that are there are checked whatever this says.
   bool crc_check = false;
   /// What an encrypted file is opened with: `wrong_key` where it does not fit or is missing. A file
@@ -116,7 +126,9 @@ struct LoadReport {
   std::uint64_t sequence = 0;      ///< counts the checkpoints of a series
   Time saved_at{};                 ///< as the saving run's clock had it
   std::string series;              ///< "run" or "run_1"; empty: saved by `save`
-  std::uint64_t tensors = 0;       ///< how many the file has
+  std::uint64_t tensors = 0;       ///< how many the file has, append_info not counted
+  /// What was appended: its values; of tensors dtype and shape.
+  AppendedInfo append_info;
   std::uint64_t bytes_filled = 0;  ///< of slices, over all ranks
   std::uint64_t bytes_needed = 0;  ///< of distinct values behind those slices
   std::uint64_t bytes_read = 0;    ///< of blocks that were read for them, over all ranks
@@ -125,7 +137,8 @@ struct LoadReport {
   bool direct_io = false;         ///< the page cache was bypassed
   Verified verified = Verified::structure;  ///< how the blocks were that were read
   /// What is odd, in words: a file that bears another checkpoint's name; after `restore` without
-  /// `strict` had to fall back, that tensors which the older one does not hold may be changed.
+  /// `strict` had to fall back, that tensors which the older one does not hold may be changed; a
+  /// tensor of append_info that was asked for and is not there.
   std::vector<std::string> warnings;
   /// The file was HDF5 that Cairn did not write: nothing is known of its step, epoch, sequence,
   /// time and series, and `bytes_read` counts values as HDF5 gave them, decoded.

@@ -6,19 +6,22 @@
 
 #include "api/restore.hpp"
 #include "api/run_series.hpp"
+#include "base/append_entries.hpp"
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/load_steps.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
 #include "coord/together.hpp"
+#include "policy/append_info.hpp"
 #include "policy/trigger.hpp"
 
 namespace cairn {
 namespace {
 
 /// What all ranks must have in common, as a number.
-std::uint64_t digest_of(const CheckpointSettings& settings) {
+std::uint64_t digest_of(const CheckpointConfig& config) {
+  const CheckpointSettings& settings = config.settings();
   WireWriter writer;
   writer.put(settings.save_checkpoint_steps.value())
       .put(settings.save_checkpoint_seconds.value())
@@ -34,6 +37,7 @@ std::uint64_t digest_of(const CheckpointSettings& settings) {
       .put(settings.write.writer)
       .put(settings.write.block_bytes)
       .put(settings.write.durable);
+  put_plain_values(writer, config.append_dict());
   const codec::Digest digest = codec::sha256(writer.take());
   return WireReader(digest).get<std::uint64_t>();
 }
@@ -58,7 +62,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         saver_(comm, settings().write,
                {settings().crc_check, settings().enc_key, settings().enc_mode}) {
     coord::check_same(comm_, settings().saved_network != nullptr, "saved_network, given or none,");
-    coord::check_same(comm_, digest_of(settings()), "the settings");
+    coord::check_same(comm_, digest_of(config_), "the settings");
     coord::run_on_root(comm_, [&] {
       series_.emplace(prefix_, directory_, config_);
       last_save_ = series_->now();
@@ -140,10 +144,10 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       coord::run_on_root(comm_, [&] { found = series_->open_existing(series); });
       found = coord::all_of<std::int32_t>(comm_, found ? 1 : 0, MPI_MAX) == 1;
       if (!found) return std::nullopt;
-      const LoadOptions protected_options = with_protection(options);
-      coord::check_options(comm_, protected_options);
+      const LoadOptions completed = completed_by_settings(options);
+      coord::check_options(comm_, completed);
       Restored restored =
-          restore_newest({comm_, root(), settings(), directory_.root()}, state, protected_options);
+          restore_newest({comm_, root(), settings(), directory_.root()}, state, completed);
       last_saved_step_ = restored.step;
       latest_ = restored.path;
       coord::run_on_root(comm_, [&] { last_save_ = series_->now(); });
@@ -170,13 +174,14 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   [[nodiscard]] CheckpointPolicy policy() const { return config_.get_checkpoint_policy(); }
   [[nodiscard]] RunSeries* root() { return series_ ? &*series_ : nullptr; }
 
-  /// The settings say how checkpoints are protected, where the options do not.
-  [[nodiscard]] LoadOptions with_protection(LoadOptions options) const {
+  /// The settings say how checkpoints are protected and what is appended, where the options do not.
+  [[nodiscard]] LoadOptions completed_by_settings(LoadOptions options) const {
     if (options.enc_key.empty() && !settings().enc_key.empty()) {
       options.enc_key = settings().enc_key;
       options.enc_mode = settings().enc_mode;
     }
     options.crc_check = options.crc_check || settings().crc_check;
+    if (options.append_info.empty()) options.append_info = config_.append_dict();
     return options;
   }
 
@@ -196,8 +201,11 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   /// Collective. What to save under which name; only rank 0's request counts.
   coord::Saver::Job job_for(std::uint64_t step, const State& trained) {
     const State& state = settings().saved_network ? *settings().saved_network : trained;
+    const AppendDict appended =
+        policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch);
     saver_.rest();  // what it does afterwards is about the series, too
-    coord::Saver::Job job{.state = state, .request = {}};
+    entries_ = with_append_info(state, appended);
+    coord::Saver::Job job{.state = entries_, .request = {}};
     coord::run_on_root(comm_, [&] { job.request = series_->next(step); });
     job.kind = settings().integrated_save ? coord::SaveKind::integrated : coord::SaveKind::shards;
     job.listener = settings().listener;
@@ -265,6 +273,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
 
   coord::Comm comm_;
   coord::StepVote vote_;
+  State entries_;  ///< of the last save: the state, and what is appended
   std::optional<Flight> flight_;
   coord::Saver saver_;  // last: what it does in the background uses the rest
 };

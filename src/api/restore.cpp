@@ -20,9 +20,11 @@ void tell_skipped(const RestoreFrom& from, const std::filesystem::path& path,
   throw Error(ErrorCode::damaged, text);
 }
 
-/// Without `strict`, what the older one does not hold is not overwritten by it.
+/// What the older one does not hold, append_info or without `strict`, is not overwritten by it.
 void warn_of_leftovers(Restored& restored) {
-  const std::size_t left = restored.missing.size() + restored.different.size();
+  // Every warning so far is about a tensor of append_info that is not there.
+  const std::size_t left =
+      restored.missing.size() + restored.different.size() + restored.warnings.size();
   if (left == 0) return;
   restored.warnings.push_back(
       std::to_string(left) + " tensors were not loaded from " + restored.path.string() +

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "base/append_entries.hpp"
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/foreign_loader.hpp"
@@ -10,6 +11,7 @@
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
 #include "coord/together.hpp"
+#include "policy/append_info.hpp"
 #include "policy/resolution.hpp"
 #include "storage/protection.hpp"
 
@@ -27,6 +29,7 @@ std::uint64_t digest_of(const SaveOptions& options) {
   writer.put(options.writer).put(options.block_bytes).put(options.durable);
   writer.put(options.integrated_save).put(options.crc_check).put(options.enc_mode);
   writer.put(codec::fingerprint(options.enc_key));
+  put_plain_values(writer, options.append_info);
   return number_of(std::move(writer));
 }
 
@@ -57,12 +60,14 @@ SaveReport save(MPI_Comm comm, const std::filesystem::path& path, const State& s
   coord::Saver saver(comm, options, protection);
   coord::run_together(saver.comm(), [&] {
     policy::check(options);
+    policy::check_append_dict(options.append_info);
     storage::check(protection, options.writer);
   });
   coord::check_same(saver.comm(), digest_of(options),
                     "the options of a save (writer, block_bytes, durable, integrated_save, "
-                    "crc_check, enc_key, enc_mode)");
-  coord::Saver::Job job{.state = state, .request = {}};
+                    "crc_check, enc_key, enc_mode, append_info but for its tensors)");
+  const State entries = with_append_info(state, options.append_info);
+  coord::Saver::Job job{.state = entries, .request = {}};
   job.request.path = path;
   job.request.record.step = options.step;
   job.request.record.epoch = 1;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/append_entries.hpp"
 #include "base/slice_access.hpp"
 #include "base/strided.hpp"
 #include "coord/load_steps.hpp"
@@ -140,13 +141,15 @@ class ForeignLoad {
  public:
   ForeignLoad(const Comm& comm, const std::filesystem::path& path, State& state,
               const LoadOptions& options)
-      : comm_(comm), path_(path), state_(state), options_(options) {}
+      : comm_(comm), path_(path), wanted_(state), options_(options) {
+    add_entries_to_fill(wanted_, options.append_info);
+  }
 
   LoadReport run() {
     const auto begin = Clock::now();
     with_state_unchanged([&] {
       share_index();
-      run_together(comm_, [&] { claims_ = claims_to_fill(state_); });
+      run_together(comm_, [&] { claims_ = claims_to_fill(wanted_); });
       run_together(comm_, [&] { refuse_what_is_no_tensor(); });
       match_ = match(comm_, claims_, tensors_, options_, path_.string());
       run_together(comm_, [&] { file_.emplace(path_, index_.largest_chunk, MPI_COMM_SELF); });
@@ -192,7 +195,7 @@ class ForeignLoad {
       if (!match_.places[i] || element_count(claims_[i].box.extent) == 0) continue;
       const PlacedTensor& stored = index_.tensors[*match_.places[i]];
       jobs.push_back({&claims_[i], &stored,
-                      SliceFiller(state_.entries()[i], claims_[i].box, stored.dtype,
+                      SliceFiller(wanted_.entries()[i], claims_[i].box, stored.dtype,
                                   options_.allow_overflow)});
     }
     return jobs;
@@ -244,7 +247,7 @@ class ForeignLoad {
 
   const Comm& comm_;
   std::filesystem::path path_;
-  State& state_;
+  State wanted_;  ///< the state, and what of append_info is to be filled
   const LoadOptions& options_;
   storage::ForeignIndex index_;
   std::vector<TensorInfo> tensors_;  ///< of the index, without their addresses

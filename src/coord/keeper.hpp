@@ -4,7 +4,6 @@
 #include <deque>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "storage/block_sink.hpp"
 
@@ -13,9 +12,7 @@ namespace cairn::coord {
 /// Leaves blocks where they are.
 class Keeper final : public storage::BlockSink {
  public:
-  void submit(std::span<std::byte> bytes, std::uint64_t, std::size_t token,
-              std::vector<storage::LooseBytes> loose) override {
-    storage::gather(loose, 0, bytes);
+  void submit(std::span<std::byte>, std::uint64_t, std::size_t token) override {
     kept_.push_back(token);
   }
   std::optional<Completion> poll() override {

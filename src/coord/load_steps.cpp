@@ -6,6 +6,7 @@
 #include "codec/sha256.hpp"
 #include "coord/step_vote.hpp"
 #include "coord/together.hpp"
+#include "policy/append_info.hpp"
 #include "policy/resolution.hpp"
 #include "storage/protection.hpp"
 
@@ -15,6 +16,7 @@ void check_options(const Comm& comm, const LoadOptions& options) {
   std::uint64_t digest = 0;
   run_together(comm, [&] {
     policy::check_deadline(options.deadline);
+    policy::check_append_dict(options.append_info);
     storage::check(storage::Unlock{options.enc_key, options.enc_mode, options.crc_check});
     WireWriter writer;
     writer.put(options.strict).put(static_cast<bool>(options.filter)).put(options.convert_dtype);
@@ -34,8 +36,8 @@ std::vector<plan::Claim> claims_to_fill(const State& state) {
   std::vector<plan::Claim> claims = plan::describe(state);
   for (const State::Entry& entry : state.entries()) {
     if (entry.source.writable() || element_count(entry.slice.extent) == 0) continue;
-    throw Error(ErrorCode::invalid_argument, "tensor \"" + entry.name +
-                                                 "\" can only be read: it was given as constant "
+    throw Error(ErrorCode::invalid_argument, label(entry.family, entry.name) +
+                                                 " can only be read: it was given as constant "
                                                  "memory or without a write callback");
   }
   return claims;
@@ -55,7 +57,9 @@ void report_match(const Comm& comm, std::span<const plan::Claim> claims,
     report.bytes_needed +=
         std::min(asked[t], element_count(stored[t].shape) * size_of(stored[t].dtype));
   }
-  report.tensors = stored.size();
+  report.tensors = static_cast<std::uint64_t>(
+      std::ranges::count(stored, Family::parameter, &TensorInfo::family));
+  report.warnings.insert(report.warnings.end(), match.warnings.begin(), match.warnings.end());
   report.missing = match.missing;
   report.extra = match.extra;
   report.different = match.different;

@@ -10,8 +10,10 @@
 #include "coord/loader.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
+#include "base/append_entries.hpp"
 #include "base/slice_access.hpp"
 #include "coord/block_check.hpp"
 #include "coord/load_engine.hpp"
@@ -31,16 +33,20 @@ class Load {
  public:
   Load(const Comm& comm, const std::filesystem::path& path, State& state,
        const LoadOptions& options)
-      : comm_(comm), path_(path), state_(state), options_(options) {}
+      : comm_(comm), path_(path), wanted_(state), options_(options) {
+    add_entries_to_fill(wanted_, options.append_info);
+  }
 
   LoadReport run() {
     const auto begin = std::chrono::steady_clock::now();
     with_state_unchanged([&] {
       open();
-      run_together(comm_, [&] { claims_ = claims_to_fill(state_); });
+      run_together(comm_, [&] { claims_ = claims_to_fill(wanted_); });
     });
     match_ = with_state_unchanged(
         [&] { return match(comm_, claims_, stored_.tensors, options_, path_.string()); });
+    asked_ = claims_.size();
+    if (comm_.rank() == 0) want_plain_values();
     with_state_unchanged([&] { plan(); });
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
@@ -53,6 +59,52 @@ class Load {
     path_ = stored_.path;
     files_.emplace(stored_.files);
     check_.emplace(stored_, options_.enc_key);
+  }
+
+  /// Rank 0 reads the plain values of append_info for all.
+  void want_plain_values() {
+    for (std::size_t t = 0; t < stored_.tensors.size(); ++t) {
+      const TensorInfo& tensor = stored_.tensors[t];
+      if (tensor.family != Family::append_info || !is_plain(tensor)) continue;
+      const std::uint64_t count = element_count(tensor.shape) * size_of(tensor.dtype);
+      Bytes& bytes = plain_values_.emplace_back(count);
+      StateExtension::add(wanted_, {.name = tensor.name,
+                                    .slice = whole(tensor.shape),
+                                    .source = Source::memory(tensor.dtype, bytes.data()),
+                                    .given_bytes = std::nullopt,
+                                    .family = tensor.family,
+                                    .is_text = tensor.is_text});
+      claims_.push_back({tensor, {Shape(tensor.shape.size(), 0), tensor.shape}});
+      match_.places.emplace_back(t);
+    }
+  }
+
+  /// Collective. What was appended, from rank 0's bytes; the same on all ranks, or the same error.
+  AppendedInfo appended() const {
+    const Bytes told = share_plain_values();
+    try {
+      return decoded(told);
+    } catch (const Error& error) {
+      throw Error(error.code(), path_.string() + ": " + error.what());
+    }
+  }
+
+  Bytes share_plain_values() const {
+    WireWriter writer;
+    for (const Bytes& bytes : plain_values_) writer.put_all(std::span<const std::byte>(bytes));
+    return comm_.broadcast(writer.take());
+  }
+
+  AppendedInfo decoded(const Bytes& plain_values) const {
+    WireReader reader(plain_values);
+    AppendedInfo appended;
+    for (const TensorInfo& tensor : stored_.tensors) {
+      if (tensor.family != Family::append_info) continue;
+      appended.emplace(tensor.name, is_plain(tensor)
+                                        ? decode_plain(tensor, reader.get_all<std::byte>())
+                                        : AppendedTensor{tensor.dtype, tensor.shape});
+    }
+    return appended;
   }
 
   /// The parts of slices that lie in one stored piece, and who reads which of their blocks.
@@ -80,7 +132,7 @@ class Load {
     plan::Holding holding{static_cast<std::uint32_t>(fillers_.size()),
                           image_place(in_piece, size_of(tensor.dtype), piece.place),
                           {}};
-    fillers_.emplace_back(state_.entries()[i], box, tensor.dtype, options_.allow_overflow);
+    fillers_.emplace_back(wanted_.entries()[i], box, tensor.dtype, options_.allow_overflow);
     for_each_block(holding.image, stored_.block_bytes,
                    [&](std::uint64_t block, std::uint64_t first, std::uint64_t last) {
                      plan::append_block(holding.blocks, block);
@@ -148,6 +200,7 @@ class Load {
       auto outcome = LoadEngine(comm_, routes_, fillers_, *files_, *io, *staging).run();
       settle(comm_, outcome.reading);
       settle(comm_, outcome.filling);
+      appended_ = appended();
     } catch (const Error& error) {
       // What a rank that did not answer may still write into is left alone for ever.
       if (error.code() == ErrorCode::unresponsive) static_cast<void>(staging.release());
@@ -158,7 +211,8 @@ class Load {
 
   LoadReport report(double seconds) {
     LoadReport report;
-    report_match(comm_, claims_, stored_.tensors, match_, report);
+    report_match(comm_, std::span(claims_).first(asked_), stored_.tensors, match_, report);
+    report.append_info = appended_;
     report.path = path_;
     report.step = stored_.identity.step;
     report.epoch = stored_.identity.epoch;
@@ -190,14 +244,17 @@ class Load {
 
   const Comm& comm_;
   std::filesystem::path path_;
-  State& state_;
+  State wanted_;  ///< the state, what of append_info is to be filled, and on rank 0 `plain_values_`
   const LoadOptions& options_;
   Stored stored_;
   std::optional<storage::BlockFiles> files_;
   std::optional<BlockCheck> check_;
   bool direct_ = false;
   std::vector<plan::Claim> claims_;
+  std::size_t asked_ = 0;             ///< claims that the caller asked for
   Match match_;
+  std::deque<Bytes> plain_values_;    ///< of append_info, in the order of the stored; on rank 0
+  AppendedInfo appended_;
   std::vector<SliceFiller> fillers_;  ///< of each holding
   plan::Routes routes_;
   std::uint64_t staged_ = 0;

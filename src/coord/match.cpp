@@ -17,18 +17,14 @@ namespace {
 /// More than anybody reads, less than anybody's log can take.
 constexpr std::size_t kMostListed = 100;
 
-std::optional<std::size_t> find(std::span<const TensorInfo> stored, const std::string& name) {
-  const auto at = std::ranges::lower_bound(stored, name, {}, &TensorInfo::name);
-  if (at == stored.end() || at->name != name) return std::nullopt;
+std::optional<std::size_t> find(std::span<const TensorInfo> stored, const TensorKey& key) {
+  const auto at = std::ranges::lower_bound(stored, key, {}, &TensorInfo::key);
+  if (at == stored.end() || at->key() != key) return std::nullopt;
   return static_cast<std::size_t>(at - stored.begin());
 }
 
-std::string shape_and_type(const TensorInfo& tensor) {
-  return std::string(to_string(tensor.dtype)) + " " + to_string(tensor.shape);
-}
-
 /// The kinds of what does not fit, as they travel.
-enum class Kind : std::uint8_t { missing, extra, different };
+enum class Kind : std::uint8_t { missing, extra, different, not_appended };
 
 struct Problem {
   Kind kind;
@@ -87,14 +83,20 @@ bool takes_part(std::string_view in_file, const LoadOptions& options) {
 }
 
 bool fits(const TensorInfo& stored, const TensorInfo& wanted, const LoadOptions& options) {
-  if (stored.shape != wanted.shape) return false;
+  if (stored.shape != wanted.shape || stored.is_text != wanted.is_text) return false;
   return stored.dtype == wanted.dtype ||
          (options.convert_dtype && is_convertible(stored.dtype, wanted.dtype));
 }
 
-std::string quoted(const std::string& name) {
-  return "\"" + name + "\"";
+/// Lists say themselves that they are about tensors.
+std::string name_in_list(const TensorInfo& tensor) {
+  return tensor.family == Family::parameter ? "\"" + tensor.name + "\"" : label(tensor);
 }
+
+std::string describe(const TensorInfo& tensor) {
+  return name_in_list(tensor) + " " + type_and_shape(tensor);
+}
+
 
 }  // namespace
 
@@ -113,18 +115,19 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   const auto look_up = [&](const plan::Claim& claim) {
     const TensorInfo& tensor = claim.tensor;
     std::optional<std::size_t>& place = match.places.emplace_back();
-    const auto name = name_in_file(tensor.name, options);
+    const bool is_parameter = tensor.family == Family::parameter;
+    const auto name = is_parameter ? name_in_file(tensor.name, options) : tensor.name;
     if (!name) return;
-    place = find(stored, *name);
+    place = find(stored, {tensor.family, *name});
     if (!place) {
-      put(problems, {Kind::missing, quoted(tensor.name) + " " + shape_and_type(tensor)});
+      put(problems, {is_parameter ? Kind::missing : Kind::not_appended, describe(tensor)});
       return;
     }
     asked_for[*place] = 1;
     if (fits(stored[*place], tensor, options)) return;
-    put(problems,
-        {Kind::different, quoted(tensor.name) + " is " + shape_and_type(stored[*place]) +
-                              " in the file, " + shape_and_type(tensor) + " in the state"});
+    put(problems, {Kind::different, name_in_list(tensor) + " is " + type_and_shape(stored[*place]) +
+                                        " in the file, " + type_and_shape(tensor) +
+                                        " in the state"});
     place.reset();
   };
   // The filter is the user's and may throw.
@@ -132,11 +135,16 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   comm.allreduce(std::span<std::uint8_t>(asked_for), MPI_MAX);
   run_on_root(comm, [&] {
     for (std::size_t i = 0; i < stored.size(); ++i) {
-      if (asked_for[i] != 0 || !takes_part(stored[i].name, options)) continue;
-      put(problems, {Kind::extra, quoted(stored[i].name) + " " + shape_and_type(stored[i])});
+      if (stored[i].family != Family::parameter || asked_for[i] != 0) continue;
+      if (takes_part(stored[i].name, options)) put(problems, {Kind::extra, describe(stored[i])});
     }
   });
-  const std::set<Problem> all = unite(comm, std::move(problems));
+  std::set<Problem> all = unite(comm, std::move(problems));
+  std::erase_if(all, [&](const Problem& problem) {
+    if (problem.kind != Kind::not_appended) return false;
+    match.warnings.push_back(problem.text + " is not in " + where + ": it is not filled");
+    return true;
+  });
   if (options.strict && !all.empty()) refuse(all, where);
   for (const auto& [kind, text] : all) {
     auto& list = kind == Kind::missing ? match.missing

@@ -22,15 +22,17 @@ struct Match {
   std::vector<std::string> missing;
   std::vector<std::string> extra;
   std::vector<std::string> different;
+  std::vector<std::string> warnings;  ///< no reason to refuse: append_info that is not there
 };
 
 /// Local. The name in the file of what the state calls `name`; nothing where the filter leaves it
 /// out.
 std::optional<std::string> name_in_file(std::string_view name, const LoadOptions& options);
 
-/// Collective. Looks the claims up in `stored`, which is sorted by name, by the rules of `options`;
-/// judged over all ranks together. Where they are strict and anything does not fit, throws one
-/// `mismatch` on all ranks, which lists it all. `where` is the file's path.
+/// Collective. Looks the claims up in `stored`, which is sorted by key, by the rules of `options`;
+/// judged over all ranks together. Nobody has to ask for append_info, and a file need not have it.
+/// Where the rules are strict and anything does not fit, throws one `mismatch` on all ranks, which
+/// lists it all. `where` is the file's path.
 Match match(const Comm& comm, std::span<const plan::Claim> claims,
             std::span<const TensorInfo> stored, const LoadOptions& options,
             const std::string& where);
