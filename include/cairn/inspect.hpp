@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cairn/append_info.hpp"
 #include "cairn/dtype.hpp"
 #include "cairn/error.hpp"
 #include "cairn/export.hpp"
@@ -92,6 +93,14 @@ struct StoredTensor {
   std::vector<Piece> pieces;  ///< they cover it exactly once; none where it is empty
 };
 
+/// An entry of append_info.
+struct StoredInfo {
+  std::string name;  ///< its key: any bytes
+  /// What it is; nothing where it cannot be read.
+  std::optional<AppendedValue> value;
+  std::optional<Error> problem;  ///< why it cannot be read
+};
+
 /// One file of a checkpoint.
 struct StoredFile {
   std::filesystem::path path;    ///< where it is
@@ -99,7 +108,8 @@ struct StoredFile {
   std::optional<Error> problem;  ///< why it, a shard, cannot be read
 };
 
-/// All structure of a checkpoint. `problem` is that of the first shard that cannot be read.
+/// All structure of a checkpoint, and the plain values of its append_info. `problem` is that of the
+/// first shard that cannot be read, or else of the first of those values.
 struct Contents : CheckpointInfo {
   std::string writer;              ///< program and version
   std::string required_features;   ///< words separated by blanks
@@ -107,9 +117,10 @@ struct Contents : CheckpointInfo {
   bool has_crc = false;            ///< every block has a CRC
   std::optional<EncMode> enc_mode;  ///< how it is encrypted
   std::uint64_t block_bytes = 0;   ///< of a block of values
-  std::uint64_t value_bytes = 0;   ///< of all tensors
+  std::uint64_t value_bytes = 0;   ///< of all `tensors`
   std::vector<StoredFile> files;   ///< the one; of shards the index, then each shard
   std::vector<StoredTensor> tensors;  ///< in bytewise order of their names
+  std::vector<StoredInfo> append_info;  ///< in bytewise order of the keys
 };
 
 /// What opens an encrypted checkpoint.
@@ -120,8 +131,9 @@ struct InspectOptions {
   std::optional<EncMode> enc_mode{};
 };
 
-/// Local. Reads and checks the structure of the checkpoint at `path`, no values. Missing and damaged
-/// shards are told in `Contents::files`; anything else is thrown, as by `load`.
+/// Local. Reads and checks the structure of the checkpoint at `path`, and of the values those of
+/// append_info that are no tensors. Missing and damaged shards are told in `Contents::files`,
+/// values that cannot be read in `Contents::append_info`; anything else is thrown, as by `load`.
 CAIRN_API Contents inspect(const std::filesystem::path& path, const InspectOptions& options = {});
 
 /// How to verify. The same on every rank, but for `progress`.

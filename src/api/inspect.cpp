@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <tuple>
 
+#include "base/append_entries.hpp"
+#include "storage/block_reader.hpp"
 #include "storage/image.hpp"
 #include "storage/listing.hpp"
 #include "storage/shard_index.hpp"
@@ -94,6 +97,29 @@ void take_mode(const storage::ImageFile& file, Contents& contents) {
   if (file.sealed() != nullptr) contents.enc_mode = file.sealed()->header.mode;
 }
 
+/// What is appended there, in an image.
+StoredInfo info_of(const PlacedTensor& stored, const storage::ImageFile& file,
+                   storage::BlockReader& reader) {
+  if (!is_plain(stored)) return {stored.name, AppendedTensor{stored.dtype, stored.shape}, {}};
+  try {
+    Bytes bytes(element_count(stored.shape) * size_of(stored.dtype));
+    reader.read(bytes, stored.offset);
+    return {stored.name, decode_plain(stored, bytes), {}};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::damaged) throw;
+    const std::string text = error.what();
+    const std::string where = file.path().string();
+    return {stored.name,
+            {},
+            Error(error.code(), text.starts_with(where) ? text : where + ": " + text)};
+  }
+}
+
+void take_info(StoredInfo info, Contents& contents) {
+  if (info.problem && !contents.problem) contents.problem = info.problem;
+  contents.append_info.push_back(std::move(info));
+}
+
 void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& contents) {
   const auto file = storage::ImageFile::open(path, unlock);
   const storage::ImageIndex image = storage::read_index(file);
@@ -101,7 +127,12 @@ void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& c
   take_mode(file, contents);
   take_record(image.record, contents);
   contents.files.push_back({path, length_of(path), std::nullopt});
+  storage::BlockReader reader(file, image);
   for (const PlacedTensor& placed : image.tensors) {
+    if (placed.family == Family::append_info) {
+      take_info(info_of(placed, file, reader), contents);
+      continue;
+    }
     StoredTensor tensor = tensor_of(placed);
     if (placed.offset != kNoOffset) {
       tensor.pieces.push_back({Shape(placed.shape.size(), 0), placed.shape, 0, placed.offset});
@@ -110,11 +141,15 @@ void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& c
   }
 }
 
-/// The places of the datasets of a shard, in bytewise order of their names; none where it cannot be
-/// read, which is noted.
-std::vector<PlacedTensor> take_shard(const fs::path& directory, std::uint64_t shard,
-                                     const storage::ReadIndex& index,
-                                     const storage::Unlock& unlock, Contents& contents) {
+/// What a shard holds; nothing where it cannot be read, which is noted.
+struct SeenShard {
+  std::vector<PlacedTensor> datasets;       ///< in the order of their keys
+  std::map<std::string, StoredInfo> infos;  ///< of append_info, by dataset
+};
+
+SeenShard take_shard(const fs::path& directory, std::uint64_t shard,
+                     const storage::ReadIndex& index, const storage::Unlock& unlock,
+                     Contents& contents) {
   const fs::path path =
       directory / storage::shard_file_name(shard, index.index.shards.size(), index.sealed);
   contents.files.push_back({path, length_of(path), std::nullopt});
@@ -122,7 +157,13 @@ std::vector<PlacedTensor> take_shard(const fs::path& directory, std::uint64_t sh
     const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
     take_mode(read.file, contents);
     contents.block_bytes = read.image.record.block_bytes;
-    return read.image.tensors;
+    SeenShard seen{read.image.tensors, {}};
+    storage::BlockReader reader(read.file, read.image);
+    for (const PlacedTensor& dataset : seen.datasets) {
+      if (dataset.family != Family::append_info) continue;
+      seen.infos.emplace(dataset.name, info_of(dataset, read.file, reader));
+    }
+    return seen;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::wrong_key) throw;
     contents.files.back().problem = error;
@@ -131,27 +172,48 @@ std::vector<PlacedTensor> take_shard(const fs::path& directory, std::uint64_t sh
   }
 }
 
+StoredTensor tensor_of(const storage::ShardedTensor& stored,
+                       const std::vector<SeenShard>& shards) {
+  StoredTensor tensor = tensor_of(stored);
+  for (const storage::ShardPiece& piece : stored.pieces) {
+    const auto& there = shards[piece.shard].datasets;
+    const std::string name = storage::piece_name(stored.name, piece.box);
+    const auto at =
+        std::ranges::lower_bound(there, TensorKey{stored.family, name}, {}, &PlacedTensor::key);
+    tensor.pieces.push_back({piece.box.offset, piece.box.extent, 1 + piece.shard,
+                             at == there.end() ? std::nullopt : std::optional(at->offset)});
+  }
+  return tensor;
+}
+
+/// A plain one lies in one shard.
+StoredInfo info_of(const storage::ShardedTensor& stored, const std::vector<SeenShard>& shards,
+                   const Contents& contents) {
+  if (!is_plain(stored)) return {stored.name, AppendedTensor{stored.dtype, stored.shape}, {}};
+  const storage::ShardPiece& piece = stored.pieces.front();
+  const auto& infos = shards[piece.shard].infos;
+  const auto found = infos.find(storage::piece_name(stored.name, piece.box));
+  if (found == infos.end()) return {stored.name, {}, contents.files[1 + piece.shard].problem};
+  return {stored.name, found->second.value, found->second.problem};
+}
+
 void take_shards(const fs::path& directory, const storage::Unlock& unlock, Contents& contents) {
   const storage::ReadIndex read = storage::read_shard_index(directory, unlock);
   take_record(read.record, contents);
   const fs::path index = storage::index_path(directory);
   contents.files.push_back({index, length_of(index), std::nullopt});
-  std::vector<std::vector<PlacedTensor>> placed;
+  std::vector<SeenShard> shards;
   for (std::uint64_t s = 0; s < read.index.shards.size(); ++s) {
-    placed.push_back(take_shard(directory, s, read, unlock, contents));
+    shards.push_back(take_shard(directory, s, read, unlock, contents));
   }
   contents.value_bytes = 0;
   for (const storage::ShardedTensor& stored : read.index.tensors) {
-    StoredTensor tensor = tensor_of(stored);
-    contents.value_bytes += tensor.bytes;
-    for (const storage::ShardPiece& piece : stored.pieces) {
-      const auto& there = placed[piece.shard];
-      const auto at = std::ranges::lower_bound(
-          there, storage::piece_name(stored.name, piece.box), {}, &PlacedTensor::name);
-      tensor.pieces.push_back({piece.box.offset, piece.box.extent, 1 + piece.shard,
-                               at == there.end() ? std::nullopt : std::optional(at->offset)});
+    if (stored.family == Family::append_info) {
+      take_info(info_of(stored, shards, contents), contents);
+      continue;
     }
-    contents.tensors.push_back(std::move(tensor));
+    contents.tensors.push_back(tensor_of(stored, shards));
+    contents.value_bytes += contents.tensors.back().bytes;
   }
 }
 

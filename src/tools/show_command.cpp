@@ -1,9 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iostream>
 #include <memory>
 #include <set>
+#include <string_view>
+#include <type_traits>
+#include <variant>
 
 #include "cairn/inspect.hpp"
 #include "tools/command.hpp"
@@ -88,6 +92,35 @@ Json json_of(const StoredTensor& tensor, const Contents& contents) {
   return json;
 }
 
+std::string_view type_of(const AppendedValue& value) {
+  constexpr std::array<std::string_view, 5> kNames{"int64", "float64", "bool", "text", "tensor"};
+  static_assert(kNames.size() == std::variant_size_v<AppendedValue>);
+  return kNames.at(value.index());
+}
+
+/// NaN and infinities, which JSON has not, as texts.
+Json json_of(const AppendedValue& value) {
+  return std::visit(
+      [](const auto& it) -> Json {
+        if constexpr (std::is_same_v<decltype(it), const AppendedTensor&>) {
+          return {{"dtype", to_string(it.dtype)}, {"shape", it.shape}};
+        } else if constexpr (std::is_same_v<decltype(it), const double&>) {
+          if (std::isnan(it)) return "nan";
+          return json_of(it, DType::float64);
+        } else {
+          return it;
+        }
+      },
+      value);
+}
+
+Json json_of(const StoredInfo& info) {
+  return {{"name", info.name},
+          {"type", info.value ? Json(type_of(*info.value)) : Json(nullptr)},
+          {"value", info.value ? json_of(*info.value) : Json(nullptr)},
+          {"problem", problem_json(info.problem)}};
+}
+
 Json json_of(const Contents& contents, const std::vector<Statistics>& statistics) {
   Json json = info_json(contents);
   json["writer"] = contents.writer;
@@ -103,6 +136,8 @@ Json json_of(const Contents& contents, const std::vector<Statistics>& statistics
                              {"bytes", file.bytes},
                              {"problem", problem_json(file.problem)}});
   }
+  json["append_info"] = Json::array();
+  for (const StoredInfo& info : contents.append_info) json["append_info"].push_back(json_of(info));
   json["tensors"] = Json::array();
   for (std::size_t i = 0; i < contents.tensors.size(); ++i) {
     const StoredTensor& tensor = contents.tensors[i];
@@ -165,6 +200,36 @@ void print_files(const Contents& contents) {
     table.row({file.path.filename().string(), std::to_string(file.bytes),
                file.problem ? "damaged" : "good"});
     if (file.problem) table.note(file.problem->what());
+  }
+  std::cout << '\n';
+  table.print(std::cout);
+}
+
+/// In a table; --json has all of it.
+std::string short_text(const std::string& text) {
+  constexpr std::size_t kShown = 60;
+  if (text.size() <= kShown) return '"' + text + '"';
+  std::size_t end = kShown;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return '"' + text.substr(0, end) + "…\" (" + std::to_string(text.size()) + " bytes)";
+}
+
+std::string value_text(const AppendedValue& value) {
+  if (const auto* const tensor = std::get_if<AppendedTensor>(&value)) {
+    return std::string(to_string(tensor->dtype)) + " " + to_string(tensor->shape);
+  }
+  if (const auto* const text = std::get_if<std::string>(&value)) return short_text(*text);
+  const Json json = json_of(value);
+  return json.is_string() ? json.get<std::string>() : json.dump();
+}
+
+void print_append_info(const Contents& contents) {
+  if (contents.append_info.empty()) return;
+  Table table({{"append_info"}, {"type"}, {"value"}});
+  for (const StoredInfo& info : contents.append_info) {
+    table.row({info.name, info.value ? std::string(type_of(*info.value)) : "?",
+               info.value ? value_text(*info.value) : "damaged"});
+    if (info.problem) table.note(info.problem->what());
   }
   std::cout << '\n';
   table.print(std::cout);
@@ -261,6 +326,7 @@ int tell(const ShowArguments& arguments, const Contents& contents,
   }
   print_record(contents);
   print_files(contents);
+  print_append_info(contents);
   print_tensors(contents, statistics, arguments.pieces);
   return code;
 }
