@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 OWN_GROUP = ".cairn"
+INFO_GROUP = "append_info"
 PIECE_ELEMENTS = 1 << 20
 MOST_SHOWN = 20
 
@@ -183,7 +184,7 @@ def extra_complaints(file, specs):
     extra = []
 
     def note(name, thing):
-        if isinstance(thing, h5py.Dataset) and name.split("/")[0] != OWN_GROUP and name not in expected:
+        if isinstance(thing, h5py.Dataset) and name.split("/")[0] not in (OWN_GROUP, INFO_GROUP) and name not in expected:
             extra.append(f"{name}: not in the workload")
 
     file.visititems(note)

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "appendix.hpp"
 #include "cairn/cairn.hpp"
 #include "command.hpp"
 #include "failure.hpp"
@@ -22,14 +23,16 @@ struct LoadArguments {
   std::optional<Slicing> slicing;
   std::optional<std::uint64_t> step;
   std::optional<std::size_t> staging_bytes;
+  bool append_info = false;
   ProtectionArguments protection;
   std::string json;
 };
 
 /// Loads the file that was named, or restores the newest good one of the directory.
 cairn::Restored load_state(const LoadArguments& arguments, const Stage& stage,
-                           cairn::State& state) {
+                           cairn::State& state, Appendix& appendix) {
   cairn::LoadOptions options;
+  if (arguments.append_info) options.append_info = appendix.dict();
   options.staging_bytes = arguments.staging_bytes.value_or(options.staging_bytes);
   options.crc_check = arguments.protection.crc;
   options.enc_key = arguments.protection.key();
@@ -93,7 +96,9 @@ void run_load(const LoadArguments& arguments, const Stage& stage) {
   print_first(stage, report);
 
   const double start = stage.world.synchronised_time();
-  const cairn::Restored done = load_state(arguments, stage, slices.state());
+  Appendix appendix(stage.world);
+  appendix.spoil();
+  const cairn::Restored done = load_state(arguments, stage, slices.state(), appendix);
   const double end = stage.world.synchronised_time();
   Report results = report_of(done, end - start);
   add_memory_peaks(results, stage, slices);
@@ -101,6 +106,9 @@ void run_load(const LoadArguments& arguments, const Stage& stage) {
   const std::uint64_t step = arguments.step.value_or(done.step);
   const auto difference = slices.find_difference(step);
   results.text("values", difference ? "wrong" : "right");
+  std::string complaint;
+  if (arguments.append_info) complaint = appendix.find_difference(step, done.append_info);
+  if (arguments.append_info) results.text("append_info", complaint.empty() ? "right" : "wrong");
   print_next(stage, results);
   if (!arguments.json.empty()) {
     nlohmann::ordered_json json = report.json();
@@ -108,6 +116,8 @@ void run_load(const LoadArguments& arguments, const Stage& stage) {
     write_json(stage, arguments.json, json);
   }
   if (difference) throw Failure(told(*difference, step));
+  if (complaint.empty()) return;
+  throw Failure("append_info of step " + std::to_string(step) + ": " + complaint);
 }
 
 void add_options(CLI::App& command, LoadArguments& arguments) {
@@ -121,6 +131,8 @@ void add_options(CLI::App& command, LoadArguments& arguments) {
   command.add_option("--prefix", arguments.prefix, "what their names begin with")
       ->needs(latest)
       ->capture_default_str();
+  command.add_flag("--append-info", arguments.append_info,
+                   "fill and compare what save --append-info appended");
   add_protection_options(command, arguments.protection);
   add_slicing_option(command, arguments.slicing);
   command.add_option("--step", arguments.step,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "appendix.hpp"
 #include "async_saves.hpp"
 #include "cairn/cairn.hpp"
 #include "command.hpp"
@@ -32,6 +33,7 @@ struct SaveArguments {
   bool shards = false;
   bool advance = false;
   bool resume = false;
+  bool append_info = false;
   bool asynchronous = false;
   bool lazy = false;
   std::string threads;
@@ -175,14 +177,21 @@ void run_save(const SaveArguments& arguments, const Stage& stage) {
     return;
   }
 
+  cairn::CheckpointSettings settings = settings_of(arguments);
+  Appendix appendix(stage.world);
+  if (arguments.append_info) settings.append_info = appendix.items();
   cairn::ModelCheckpoint checkpoint(stage.world.comm(), arguments.prefix, arguments.directory,
-                                    settings_of(arguments));
+                                    std::move(settings));
   std::uint64_t step = resume(arguments, stage, slices, checkpoint);
   std::vector<Save> saves;
   std::vector<Report> reports;
   slices.fill(step);
+  appendix.fill(step);
   while (saves.size() < arguments.repeat) {
-    if (arguments.advance && !saves.empty()) slices.fill(++step);
+    if (arguments.advance && !saves.empty()) {
+      slices.fill(++step);
+      appendix.fill(step);
+    }
     const double start = stage.world.synchronised_time();
     cairn::SaveReport done = checkpoint.save(step, slices.state());
     const double end = stage.world.synchronised_time();
@@ -211,6 +220,8 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_flag("--shards", arguments.shards, "a directory with one file per rank");
+  command.add_flag("--append-info", arguments.append_info,
+                   "append a value of each type, counters and tensors");
   command.add_flag("--advance", arguments.advance,
                    "each of --repeat saves the next step, with its values");
   command.add_flag("--resume", arguments.resume,
@@ -236,7 +247,7 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
       ->needs(asynchronous)
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  for (const char* other : {"--advance", "--resume", "--saved-at"}) {
+  for (const char* other : {"--advance", "--append-info", "--resume", "--saved-at"}) {
     asynchronous->excludes(command.get_option(other));
   }
   add_protection_options(command, arguments.protection);

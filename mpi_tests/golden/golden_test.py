@@ -8,29 +8,35 @@ import struct
 import sys
 import zlib
 
+import h5py
+
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "bench"))
+sys.path[:0] = [str(HERE.parent / "bench"), str(HERE.parents[1] / "bench")]
+import appendix
 from bench_job import PROJECT, WORKLOADS, check, main, parser, run, say, values
 
 READER = PROJECT / "scripts" / "read_sealed.py"
 TINY, SMALL = WORKLOADS / "tiny.json", HERE / "small.json"
 STEP = 7
 
-# Path below this directory, what it holds, its key. Plain files are gzipped.
+# Path below this directory, what it holds, its key, whether it has append_info. Plain files are gzipped.
 GOLDEN = (
-    ("1.0/CKP-1_7.h5", TINY, None),
-    ("1.0/SH-1_7.shards", TINY, None),
-    ("1.1/CKP-1_7.h5", TINY, None),
-    ("1.1/SH-1_7.shards", TINY, None),
-    ("1.1/GCM-1_7.h5.enc", TINY, "32"),
-    ("1.1/CBC-1_7.h5.enc", TINY, "32"),
-    ("1.1/SM4-1_7.h5.enc", TINY, "16"),
-    ("1.1/SEALED-1_7.shards", SMALL, "32"),
+    ("1.0/CKP-1_7.h5", TINY, None, False),
+    ("1.0/SH-1_7.shards", TINY, None, False),
+    ("1.1/CKP-1_7.h5", TINY, None, False),
+    ("1.1/SH-1_7.shards", TINY, None, False),
+    ("1.1/GCM-1_7.h5.enc", TINY, "32", False),
+    ("1.1/CBC-1_7.h5.enc", TINY, "32", False),
+    ("1.1/SM4-1_7.h5.enc", TINY, "16", False),
+    ("1.1/SEALED-1_7.shards", SMALL, "32", False),
+    ("1.2/CKP-1_7.h5", TINY, None, True),
+    ("1.2/SH-1_7.shards", TINY, None, True),
+    ("1.2/GCM-1_7.h5.enc", TINY, "32", True),
 )
 
 # What made the plain ones of today's format, and the HDF5 release whose bytes they are.
-SAVES = (("1.1/CKP-1_7.h5", "--prefix", "CKP"), ("1.1/SH-1_7.shards", "--prefix", "SH", "--shards"))
-SAVE = ("--step", STEP, "--saved-at", 1700000000, "--crc")
+SAVES = (("1.2/CKP-1_7.h5", "--prefix", "CKP"), ("1.2/SH-1_7.shards", "--prefix", "SH", "--shards"))
+SAVE = ("--step", STEP, "--saved-at", 1700000000, "--crc", "--append-info")
 HDF5_RELEASE = "1.10.8"
 SKIPPED = 77
 
@@ -62,13 +68,18 @@ def key_options(bench, key):
 
 
 def test_loads(bench):
-    for name, workload, key in GOLDEN:
+    for name, workload, key, has_info in GOLDEN:
         path, options = unpacked(bench, name), key_options(bench, key)
         for ranks in (1, 3):
-            output = values(bench.load(workload, ranks, path, *options))
+            output = values(bench.load(workload, ranks, path, *options, *["--append-info"] * has_info))
             check(output["values"] == "right" and output["step"] == str(STEP), f"{name}: {output}")
+            check(output.get("append_info", "right") == "right", f"{name}: {output}")
         if key is None and path.is_file():
             bench.check_file(path, workload, STEP)
+            with h5py.File(path) as file:
+                check(("append_info" in file) == has_info, f"{name}: append_info")
+                if has_info:
+                    appendix.check_group(file, STEP)
         output, code = run([sys.executable, READER, path, *options], 60)
         check(code == 0, f"{READER.name} does not read {name}:\n{output}")
         say(f"  {name} has the right values on 1 and 3 ranks")

@@ -31,7 +31,7 @@ PAGE = PROJECT / "docs" / "format.md"
 WORKLOAD = WORKLOADS / "tiny.json"
 SEVERAL_BLOCKS = WORKLOADS / "medium.json"
 RANKS, STEP = 3, 7
-SAVE = ("--step", STEP, "--saved-at", "1700000000.25")
+SAVE = ("--step", STEP, "--saved-at", "1700000000.25", "--append-info")
 
 # Mode and bytes of the key: each mode and each key length once.
 SEALS = (("AES-GCM", 16), ("AES-GCM", 24), ("AES-GCM", 32), ("AES-CBC", 16), ("AES-CBC", 24),
@@ -340,6 +340,9 @@ def hdf5_of_others(bench):
         properties.set_layout(h5py.h5d.COMPACT)
         h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((4,)), properties)
 
+    def text(file, size, shape=()):
+        file.create_dataset("append_info/x", shape, h5py.Datatype(read_sealed.text_type(size)))
+
     def same_name(file):
         file["a"], file["a%"] = np.zeros(4, "<f4"), np.zeros(4, "<f4")
 
@@ -359,6 +362,12 @@ def hdf5_of_others(bench):
         ("is of no type of ours", lambda file: file.update({"x": "text"})),
         ("is no tensor's path", lambda file: file.update({"x%2e": np.zeros(4, "<f4")})),
         ("is no tensor's path", lambda file: file.update({"%41": np.zeros(4, "<f4")})),
+        ("two tensors are called (b'append_info', b'a')",
+         lambda file: same_name(file.create_group("append_info"))),
+        ("is no tensor's path", lambda file: file.update({"append_info/%41": np.zeros(4, "<f4")})),
+        ("is of no type of ours", lambda file: file.update({"append_info/x": "text"})),  # of any length
+        ("is a text of 65537 bytes", lambda file: text(file, 65537)),
+        ("is not one text", lambda file: text(file, 3, (2,))),
     ]
     for number, (complaint, make) in enumerate(cases):
         path = bench.scratch / f"other-{number}.h5"
@@ -376,7 +385,8 @@ def changed_index(bench, path):
     with h5py.File(path / "index.h5", "r") as file:
         tables = {}
         file.visititems(lambda name, thing: tables.update({name: thing.id})
-                        if isinstance(thing, h5py.Dataset) and not name.startswith(".cairn") else None)
+                        if isinstance(thing, h5py.Dataset) and not name.startswith((".cairn", "append_info"))
+                        else None)
         spans = {name: (table.get_offset(), table.get_storage_size()) for name, table in tables.items()}
 
     def with_number(table, number, value, new_checksum=True):
@@ -420,18 +430,39 @@ def changed_index(bench, path):
     ]
     for complaint, tables in shapes:
         refuses(complaint, lambda tables=tables: read_sealed.index_of(*index_with(tables)))
-    say(f"  an index changed in {len(cases) + len(shapes)} ways")
+    infos = [
+        ("index: its checksum is wrong", {b"tensors/x": [[12], [0]]}, 1),
+        ("b'shards' is none of its tables", {b"shards": shards}, 0),
+        ("b'x' is no text", {b"tensors/x": [[255, 4, 0], [0, 0, 2], [0, 2, 2]]}, 0),
+        ("b'x' is no text", {b"tensors/x": [[255, 65537, 0], [0, 0, 65537]]}, 0),
+        ("b'tensors/x' has an unknown dtype", {b"tensors/x": [[17], [0]]}, 0),
+    ]
+    for complaint, tables, change in infos:
+        refuses(complaint, lambda tables=tables, change=change: read_sealed.index_of(
+            *index_with({b"shards": shards}, tables, change)))
+    refuses("b'tensors/x' has an unknown dtype", lambda: read_sealed.index_of(
+        *index_with({b"shards": shards, b"tensors/x": [[255, 4, 0], [0, 0, 4]]})))
+    say(f"  an index changed in {len(cases) + len(shapes) + len(infos) + 1} ways")
 
 
-def index_with(tables):
-    """An image and what is found in it, as if it were an index of these tables."""
-    image, tensors = b"", {}
+def index_with(tables, infos=None, change=0):
+    """An image and what is found in it, as if it were an index of these tables, and in its append_info of
+    these; `change` is added to the checksum of those."""
+    image, tensors = tables_in(b"", tables)
+    if infos:
+        image, in_info = tables_in(image, infos, change)
+        tensors |= {(b"append_info", name): table for name, table in in_info.items()}
+    return image, tensors
+
+
+def tables_in(image, tables, change=0):
+    begin, tensors = len(image), {}
     for name, values in sorted(tables.items()):
         table = np.array(values, "<u8")
         tensors[name] = ("uint64", table.shape, len(image), table.nbytes)
         image += table.tobytes()
     tensors[b"checksum"] = ("uint64", (1, 1), len(image), 8)
-    return image + struct.pack("<Q", zlib.crc32(image)), tensors
+    return image + struct.pack("<Q", zlib.crc32(image[begin:]) ^ change), tensors
 
 
 def changed_sealed_files(bench, image, mode, size):

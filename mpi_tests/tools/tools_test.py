@@ -7,12 +7,17 @@ import pty
 import re
 import shutil
 import subprocess
+import sys
 import zlib
 
+import h5py
 import numpy
 
 from tool_job import DAMAGED, ERROR, GOOD, RANKS, USAGE, Bench, Tool, check, datasets, flip, record, same, values
 import bench_job
+
+sys.path.insert(0, str(bench_job.PROJECT / "bench"))
+import appendix
 
 TINY = bench_job.WORKLOADS / "tiny.json"
 STEPS = (5, 6, 7)
@@ -139,6 +144,42 @@ def show_tells_the_structure(bench, tool):
         text = tool.run(ranks, "show", "--tensor", "fp8*", "-t", "odd", path)[0]
         check("fp8.e4m3" in text and "\nodd " in text and "brain" not in text, text)
     tool.run(1, "show", "--tensor", "nothing*", path, expect=ERROR)
+
+
+def show_tells_what_was_appended(bench, tool):
+    for name, options in (("info", ()), ("info-shards", ("--shards",))):
+        path, _ = bench.save(TINY, 2, name, "--step", 6, "--append-info", *options)
+        expected = {key.removesuffix("%").replace("%25", "%"): value
+                    for key, (_, value) in appendix.expected(6).items()}
+        for ranks in RANKS:
+            told = {entry["name"]: entry for entry in tool.json(ranks, "show", path)["append_info"]}
+            same([*told], sorted([*expected, appendix.MATRIX]), "keys")
+            kinds = {bool: "bool", int: "int64", float: "float64", str: "text"}
+            for key, entry in told.items():
+                tensor = {"count": ("int32", ()), appendix.MATRIX: ("bfloat16", appendix.SHAPE)}.get(key)
+                if tensor:
+                    same((entry["type"], entry["value"]), ("tensor", {"dtype": tensor[0], "shape": [*tensor[1]]}), key)
+                else:
+                    same((entry["type"], entry["value"]), (kinds[type(expected[key])], expected[key]), key)
+                same(entry["problem"], None, key)
+            text = tool.run(ranks, "show", path)[0]
+            check(re.search(r"^step_num +int64 +1000006$", text, re.M), text)
+            check(r'text     "größer als 1\x0a"2""' in text, text)  # a line of its own could lie
+
+
+def show_tells_a_damaged_value(bench, tool):
+    path, _ = bench.save(TINY, 2, "info-damage", "--step", 6, "--append-info", "--crc")
+    with h5py.File(path) as file:
+        at = file["append_info/seed"].id.get_offset()
+    flip(path, at)
+    for ranks in RANKS:
+        told = {entry["name"]: entry for entry in tool.json(ranks, "show", path, expect=DAMAGED)["append_info"]}
+        same((told["seed"]["type"], told["seed"]["value"]), (None, None), "seed")
+        same(told["seed"]["problem"]["code"], "damaged", "code")
+        same(told[appendix.MATRIX]["type"], "tensor", "what is told by the structure")
+        damage = tool.json(ranks, "verify", path, expect=DAMAGED)["checkpoints"][0]["damage"]
+        check("append_info/seed" in damage[0]["tensors"], damage)
+    check("damaged" in tool.run(1, "show", path, expect=DAMAGED)[0], "no word of it")
 
 
 def show_tells_where_pieces_lie(bench, tool):
@@ -316,7 +357,8 @@ def progress_goes_to_stderr(bench, tool):
 
 
 STORIES = (ls_tells_what_is_there, ls_needs_no_mpi, ls_tells_damage_and_leftovers, a_catalog_is_followed,
-           another_name_is_a_warning, show_tells_the_structure, show_tells_where_pieces_lie, statistics_are_right,
+           another_name_is_a_warning, show_tells_the_structure, show_tells_what_was_appended,
+           show_tells_a_damaged_value, show_tells_where_pieces_lie, statistics_are_right,
            a_plain_file_has_only_structure, damaged_structure_is_named, a_cut_file_is_damaged,
            a_missing_shard_is_named, errors_have_their_codes, names_cannot_talk_to_the_terminal,
            progress_goes_to_stderr)
