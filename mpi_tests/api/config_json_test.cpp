@@ -195,6 +195,53 @@ TEST(ConfigJson, ValueThatTheConfigRefusesThenItsError) {
               HasSubstr("are 0, none, 0 and none, which turns everything off"));
 }
 
+TEST(ConfigJson, AppendInfoThenItsTypesAreThoseOfJson) {
+  const CheckpointConfig config = CheckpointConfig::from_json(
+      R"({"append_info": ["step_num", {"lr": 0.5, "seed": -3, "on": true, "note": "a text",
+                                       "epoch_num": 10, "whole": 2.0}]})");
+  const auto& dict = config.append_dict().entries();
+  EXPECT_EQ(dict.size(), 7U);
+  EXPECT_EQ(std::get<std::int64_t>(dict.at("step_num").value()), 0);
+  EXPECT_EQ(std::get<std::int64_t>(dict.at("epoch_num").value()), 10);
+  EXPECT_EQ(std::get<double>(dict.at("lr").value()), 0.5);
+  EXPECT_EQ(std::get<double>(dict.at("whole").value()), 2.0);
+  EXPECT_EQ(std::get<std::int64_t>(dict.at("seed").value()), -3);
+  EXPECT_EQ(std::get<bool>(dict.at("on").value()), true);
+  EXPECT_EQ(std::get<std::string>(dict.at("note").value()), "a text");
+  EXPECT_THAT(to_string(config), HasSubstr(R"(append_info: step_num, epoch_num = 10, lr = 0.5, )"
+                                           R"(note = "a text", on = true, seed = -3, whole = 2.0)"));
+  EXPECT_TRUE(CheckpointConfig::from_json(R"({"append_info": null})").append_dict().empty());
+}
+
+TEST(ConfigJson, AppendInfoThatIsNoListThenAnErrorThatSaysWhatItTakes) {
+  const std::string takes = R"(; it takes null or a list of "epoch_num", "step_num" and one object)";
+  EXPECT_EQ(refusal(R"({"append_info": "step_num"})"), "append_info is a JSON string" + takes);
+  EXPECT_EQ(refusal(R"({"append_info": [1]})"), "append_info is a list with a JSON number" + takes);
+}
+
+TEST(ConfigJson, AppendInfoWithWhatJsonCannotCarryThenAnErrorThatSaysSo) {
+  for (const std::string value : {"[1, 2]", "{\"a\": 1}", "null", "9223372036854775808"}) {
+    EXPECT_THAT(refusal(R"({"append_info": [{"ema": )" + value + "}]}"),
+                AllOf(HasSubstr("append_info: \"ema\" is "),
+                      HasSubstr("tensors only a program can give")))
+        << value;
+  }
+}
+
+TEST(ConfigJson, AppendInfoThatTheConfigRefusesThenItsOwnError) {
+  const auto error = [](const std::string& text) {
+    try {
+      static_cast<void>(CheckpointConfig::from_json(text));
+    } catch (const Error& refused) {
+      return std::string(refused.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(error(R"({"append_info": ["steps"]})"), HasSubstr("\"steps\""));
+  EXPECT_THAT(error(R"({"append_info": [{}, {}]})"), HasSubstr("second dictionary"));
+  EXPECT_THAT(error(R"({"append_info": [{"epoch_num": 1.5}]})"), HasSubstr("\"epoch_num\""));
+}
+
 // Names.
 
 TEST(ConfigJson, UnknownNameThenAnErrorThatListsTheValidOnes) {
@@ -202,7 +249,7 @@ TEST(ConfigJson, UnknownNameThenAnErrorThatListsTheValidOnes) {
             "there is no setting \"save_every\"; the settings are save_checkpoint_steps, "
             "save_checkpoint_seconds, keep_checkpoint_max, keep_checkpoint_per_n_minutes, "
             "integrated_save, async_save, lazy_capture, check_capture, enc_key, enc_mode, "
-            "crc_check, quarantine_damaged, steps_per_epoch, writer, block_bytes, staging_bytes, durable, deadline_seconds, stale_after_hours");
+            "append_info, crc_check, quarantine_damaged, steps_per_epoch, writer, block_bytes, staging_bytes, durable, deadline_seconds, stale_after_hours");
 }
 
 TEST(ConfigJson, NameInOtherLettersThenItIsUnknown) {
@@ -339,6 +386,7 @@ TEST(ConfigText, WrittenOutThenALineForEachSettingResolved) {
             "saved_network: none\n"
             "enc_key: none\n"
             "enc_mode: AES-GCM\n"
+            "append_info: none\n"
             "crc_check: false\n"
             "quarantine_damaged: false\n"
             "steps_per_epoch: 12\n"

@@ -11,10 +11,14 @@
 #include <ostream>
 #include <set>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "cairn/config.hpp"
 #include "cairn/error.hpp"
+#include "cairn/slice.hpp"
 
 namespace cairn {
 namespace {
@@ -114,6 +118,37 @@ void take(Key& into, const std::string& setting, const Json& value) {
   if (into.empty()) refuse(setting, "an object without digits", takes);
 }
 
+AppendValue append_value(const std::string& setting, const std::string& key, const Json& value) {
+  const std::string takes =
+      "an integer of 64 bits, a float, true or false, or a text; tensors only a program can give";
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_float()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_number()) refuse(setting + ": " + quoted(key), type_of(value), takes);
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > kMost) {
+    refuse(setting + ": " + quoted(key), value.dump(), takes);
+  }
+  return value.get<std::int64_t>();
+}
+
+void take(std::vector<AppendItem>& into, const std::string& setting, const Json& value) {
+  const std::string takes = R"(null or a list of "epoch_num", "step_num" and one object)";
+  into.clear();
+  if (value.is_null()) return;
+  if (!value.is_array()) refuse(setting, type_of(value), takes);
+  for (const Json& item : value) {
+    if (item.is_string()) {
+      into.emplace_back(item.get<std::string>());
+      continue;
+    }
+    if (!item.is_object()) refuse(setting, "a list with " + type_of(item), takes);
+    AppendDict dict;
+    for (const auto& [key, entry] : item.items()) dict.add(key, append_value(setting, key, entry));
+    into.emplace_back(std::move(dict));
+  }
+}
+
 std::string show(Count count) { return to_string(count); }
 std::string show(bool value) { return value ? "true" : "false"; }
 std::string show(std::uint64_t value) { return std::to_string(value); }
@@ -128,6 +163,34 @@ std::string show(std::chrono::duration<Rep, Period> value) {
 std::string show(const Key& key) {
   if (key.empty()) return "none";
   return "a key of " + std::to_string(key.bytes().size()) + " bytes";
+}
+
+std::string show(const AppendValue& value) {
+  return std::visit(
+      [](const auto& of) -> std::string {
+        using T = std::decay_t<decltype(of)>;
+        if constexpr (std::is_same_v<T, AppendTensor>) {
+          return "a tensor of " + std::string(to_string(of.source().dtype())) + " " +
+                 to_string(of.slice().global);
+        } else {
+          return Json(of).dump(-1, ' ', true, Json::error_handler_t::replace);
+        }
+      },
+      value.value());
+}
+
+std::string show(const std::vector<AppendItem>& items) {
+  std::string text;
+  for (const AppendItem& item : items) {
+    if (const auto* const dict = std::get_if<AppendDict>(&item.value())) {
+      for (const auto& [key, value] : dict->entries()) {
+        text += (text.empty() ? "" : ", ") + key + " = " + show(value);
+      }
+    } else {
+      text += (text.empty() ? "" : ", ") + std::get<std::string>(item.value());
+    }
+  }
+  return text.empty() ? "none" : text;
 }
 
 struct Setting {
@@ -175,6 +238,7 @@ constexpr std::array kSettings{
     only_in_programs<&S::saved_network>("saved_network"),
     setting<&S::enc_key>("enc_key"),
     setting<&S::enc_mode>("enc_mode"),
+    setting<&S::append_info>("append_info"),
     setting<&S::crc_check>("crc_check"),
     setting<&S::quarantine_damaged>("quarantine_damaged"),
     setting<&S::steps_per_epoch>("steps_per_epoch"),
