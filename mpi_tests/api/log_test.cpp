@@ -28,7 +28,9 @@ class LogTest : public Training {
     settings.keep_checkpoint_max = 1;
     settings.listener = &listener;
     ModelCheckpoint checkpoint = make(settings);
-    if (step > 1) EXPECT_TRUE(checkpoint.restore(state_).has_value());
+    if (step > 1) {
+      EXPECT_TRUE(checkpoint.restore(state_).has_value());
+    }
     train_to(step);
     static_cast<void>(checkpoint.step_end(step, state_));
     EXPECT_TRUE(checkpoint.wait());

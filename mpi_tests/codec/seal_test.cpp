@@ -246,5 +246,33 @@ TEST(Crc32Vectors, PartsOfAnyLengthThenCombined) {
   }
 }
 
+TEST(Seal, BytesFetchedInPartsThenTheSameAsInPlace) {
+  constexpr std::size_t kBytes = (std::size_t{300} << 10) + 16;  // several parts, the last a short one
+  std::vector<std::byte> plain(kBytes);
+  for (std::size_t i = 0; i < kBytes; ++i) plain[i] = static_cast<std::byte>(i * 13 + i / 251);
+  for (const EncMode mode : {EncMode::aes_gcm, EncMode::aes_cbc, EncMode::sm4_cbc}) {
+    const Key key = Key::from_hex("000102030405060708090a0b0c0d0e0f");
+    const Seal seal(key, mode, FileId{});
+    std::vector<std::byte> in_place = plain;
+    std::vector<std::byte> tag(tag_bytes(mode));
+    seal.seal(3, Digest{}, in_place, tag);
+    std::vector<std::byte> fetched(kBytes, std::byte{0x77});
+    std::vector<std::byte> other_tag(tag_bytes(mode));
+    bool copies = false;  // by turns: bytes elsewhere, and bytes put into the part
+    seal.seal(3, Digest{}, fetched, other_tag,
+              [&](std::size_t at, std::span<std::byte> part) -> std::span<const std::byte> {
+                const auto wanted = std::span(plain).subspan(at, part.size());
+                copies = !copies;
+                if (!copies) return wanted;
+                std::ranges::copy(wanted, part.begin());
+                return part;
+              });
+    EXPECT_EQ(fetched, in_place) << to_string(mode);
+    EXPECT_EQ(other_tag, tag) << to_string(mode);
+    EXPECT_TRUE(seal.open(3, Digest{}, fetched, other_tag));
+    EXPECT_EQ(fetched, plain);
+  }
+}
+
 }  // namespace
 }  // namespace cairn::codec

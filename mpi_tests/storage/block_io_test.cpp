@@ -92,6 +92,22 @@ TEST_F(BlockIoTest, EveryReadCompletesOnceWithItsTokenAndIsInMemory) {
   }
 }
 
+TEST_F(BlockIoTest, LooseBytesAreInTheBlockBeforeItIsWritten) {
+  const std::vector<std::byte> whole = expected(9);
+  fill_block(block(0), 9);
+  // Three runs are missing: at the beginning, in the middle, to the end.
+  std::vector<LooseBytes> loose;
+  for (const auto& [at, count] : {std::pair<std::size_t, std::size_t>{0, 100}, {777, 9000},
+                                  {kBlock - 5, 5}}) {
+    std::ranges::fill(block(0).subspan(at, count), std::byte{0xEE});
+    loose.push_back({at, std::span(whole).subspan(at, count)});
+  }
+  BlockIo io(BlockIo::Direction::write);
+  io.submit(file_, block(0), 0, 0, 0, std::move(loose));
+  EXPECT_FALSE(complete(io, 1).at(0).has_value());
+  EXPECT_EQ(on_disk(0), whole);
+}
+
 TEST_F(BlockIoTest, PastThePageCacheItIsTheSame) {
   if (!file_.set_direct(true)) GTEST_SKIP() << "this file system does not take O_DIRECT";
   {

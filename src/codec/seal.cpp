@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <string>
@@ -92,11 +93,26 @@ CipherContext start(const std::string& name, Direction direction, ConstBytes key
   return context;
 }
 
-void run(const CipherContext& context, std::span<std::byte> bytes) {
+void run(const CipherContext& context, ConstBytes from, std::span<std::byte> to) {
   int done = 0;
-  require(EVP_CipherUpdate(context.get(), raw(bytes), &done, raw(bytes), length_of(bytes)) == 1 &&
-              done == length_of(bytes),
+  require(EVP_CipherUpdate(context.get(), raw(to), &done, raw(from), length_of(from)) == 1 &&
+              done == length_of(from),
           "run a cipher");
+}
+
+void run(const CipherContext& context, std::span<std::byte> bytes) { run(context, bytes, bytes); }
+
+/// Part by part, so that what `fetch` puts into a part is still in the cache when it is encrypted.
+void run(const CipherContext& context, std::span<std::byte> bytes, const Seal::Fetch& fetch) {
+  constexpr std::size_t kCachedBytes = std::size_t{128} << 10;  // a multiple of kCipherBlock
+  if (!fetch) {
+    run(context, bytes);
+    return;
+  }
+  for (std::size_t at = 0; at < bytes.size(); at += kCachedBytes) {
+    const auto part = bytes.subspan(at, std::min(kCachedBytes, bytes.size() - at));
+    run(context, fetch(at, part), part);
+  }
 }
 
 Mac hmac(ConstBytes key, std::initializer_list<ConstBytes> parts) {
@@ -239,11 +255,11 @@ void add_context(const CipherContext& context, const Digest& header, std::uint64
 }  // namespace
 
 void Seal::seal(std::uint64_t number, const Digest& header, std::span<std::byte> bytes,
-                std::span<std::byte> tag) const {
+                std::span<std::byte> tag, const Fetch& fetch) const {
   const Iv iv = iv_of(number);
   const std::string name = cipher_name(mode_, key_bytes_);
   if (mode_ != EncMode::aes_gcm) {
-    run(start(name, Direction::seal, block_key(), iv), bytes);
+    run(start(name, Direction::seal, block_key(), iv), bytes, fetch);
     const Mac mac = cbc_tag(number, header, iv, bytes);
     std::copy(mac.begin(), mac.end(), tag.begin());
     return;
@@ -251,7 +267,7 @@ void Seal::seal(std::uint64_t number, const Digest& header, std::span<std::byte>
   const auto context =
       start(name, Direction::seal, block_key(), ConstBytes(iv).first(kNonceBytes));
   add_context(context, header, number);
-  run(context, bytes);
+  run(context, bytes, fetch);
   int done = 0;
   std::array<unsigned char, kCipherBlock> rest{};
   require(EVP_CipherFinal_ex(context.get(), rest.data(), &done) == 1 &&

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "cairn/key.hpp"
@@ -43,10 +44,14 @@ class Seal {
   [[nodiscard]] Mac header_mac(std::span<const std::byte> header) const;
   [[nodiscard]] Mac table_mac(const Digest& header, std::span<const std::byte> tags) const;
 
-  /// Encrypts in place; `bytes` are a multiple of `kCipherBlock`. `header` is the digest of the
-  /// file's header, `tag` has `tag_bytes(mode())`.
+  /// Where the bytes to encrypt come from: returns those that belong into `part`, which begins at
+  /// byte `at` of the block: others, or `part` itself when they are in it.
+  using Fetch = std::function<std::span<const std::byte>(std::size_t at, std::span<std::byte> part)>;
+
+  /// Encrypts into `bytes`, a multiple of `kCipherBlock`, what is in them or what `fetch` gives.
+  /// `header` is the digest of the file's header, `tag` has `tag_bytes(mode())`.
   void seal(std::uint64_t number, const Digest& header, std::span<std::byte> bytes,
-            std::span<std::byte> tag) const;
+            std::span<std::byte> tag, const Fetch& fetch = {}) const;
   /// Decrypts in place. False: not what was sealed in this place of this file; the bytes are of no
   /// use then.
   [[nodiscard]] bool open(std::uint64_t number, const Digest& header, std::span<std::byte> bytes,

@@ -78,10 +78,10 @@ void Capture::spoil(const Error& error) {
   if (!error_) error_ = error;
 }
 
-std::optional<std::span<std::byte>> Capture::open(std::size_t n) {
+std::optional<Supply::Open> Capture::open(std::size_t n) {
   if (open_ == kMostOpen) return std::nullopt;
   ++open_;
-  return block(n);
+  return Open{block(n), {}};
 }
 
 void Capture::close(std::span<std::byte>) { --open_; }

@@ -29,7 +29,7 @@ class Capture final : public Supply {
   [[nodiscard]] std::span<std::byte> block(std::size_t n) const;
 
   /// At most so many are open at a time as keep the disk and the network busy.
-  std::optional<std::span<std::byte>> open(std::size_t n) override;
+  std::optional<Open> open(std::size_t n) override;
   void close(std::span<std::byte> block) override;
   const std::byte* outgoing(std::size_t n) override;
   void sent(std::size_t n) override;

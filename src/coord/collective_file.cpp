@@ -43,8 +43,9 @@ void CollectiveFile::check(int code, const std::string& verb) const {
               "MPI-IO cannot " + verb + " " + path_.string() + ": " + words_of(code));
 }
 
-void CollectiveFile::submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) {
-  if (auto failed = attempt([&] { writer_.apply(bytes, position); })) {
+void CollectiveFile::submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token,
+                            std::vector<storage::LooseBytes> loose) {
+  if (auto failed = attempt([&] { writer_.apply_loose(bytes, position, loose); })) {
     completed_.push_back({token, std::move(failed)});
     return;
   }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "cairn/error.hpp"
 #include "coord/comm.hpp"
@@ -29,7 +30,8 @@ class CollectiveFile final : public storage::BlockSink {
   /// Local. A file that was not closed stays open: closing it would wait for the other ranks.
   ~CollectiveFile() override = default;
 
-  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) override;
+  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token,
+              std::vector<storage::LooseBytes> loose) override;
   std::optional<Completion> poll() override;
   /// Collective, if there is a turn to take.
   bool take_turn(std::size_t ready) override;

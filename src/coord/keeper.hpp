@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "storage/block_sink.hpp"
 
@@ -12,7 +13,9 @@ namespace cairn::coord {
 /// Leaves blocks where they are.
 class Keeper final : public storage::BlockSink {
  public:
-  void submit(std::span<std::byte>, std::uint64_t, std::size_t token) override {
+  void submit(std::span<std::byte> bytes, std::uint64_t, std::size_t token,
+              std::vector<storage::LooseBytes> loose) override {
+    storage::gather(loose, 0, bytes);
     kept_.push_back(token);
   }
   std::optional<Completion> poll() override {

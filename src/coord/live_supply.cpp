@@ -11,26 +11,34 @@ LiveSupply::LiveSupply(const plan::Routes& routes, std::span<const SliceAccess> 
   for (std::size_t i = 0; i < staging.slot_count(); ++i) free_.push_back(staging.slot(i));
 }
 
-std::optional<std::span<std::byte>> LiveSupply::open(std::size_t n) {
+std::optional<Supply::Open> LiveSupply::open(std::size_t n) {
   if (free_.empty()) return std::nullopt;
-  const std::span<std::byte> bytes = free_.back();
+  Open open{free_.back(), {}};
   free_.pop_back();
   const plan::OwnedBlock& block = routes_.blocks[n];
-  zero_gaps(routes_, block, bytes);
-  fill(block, bytes);
-  return bytes;
+  zero_gaps(routes_, block, open.bytes);
+  fill(block, open);
+  return open;
 }
 
 void LiveSupply::close(std::span<std::byte> block) { free_.push_back(block); }
 
-void LiveSupply::fill(const plan::OwnedBlock& block, std::span<std::byte> bytes) {
+void LiveSupply::fill(const plan::OwnedBlock& block, Open& open) {
   const std::uint64_t begin = block.block * routes_.block_bytes;
   for (const std::uint32_t i : block.mine) {
     const plan::Holding& holding = routes_.mine[i];
     const std::uint64_t first = bytes_before(holding.image, begin);
     const std::uint64_t last = bytes_before(holding.image, begin + routes_.block_bytes);
+    const SliceAccess& slice = slices_[holding.entry];
+    const auto at = single_run(holding.image, first, last);
+    const std::byte* const run = at ? slice.in_place(first, last) : nullptr;
+    if (run != nullptr) {
+      const std::size_t in_block = static_cast<std::uint64_t>(*at) - begin;
+      open.loose.push_back({in_block, {run, last - first}});
+      continue;
+    }
     note(attempt([&] {
-      slices_[holding.entry].read_into_image(first, last, holding.image, bytes.data(), begin);
+      slice.read_into_image(first, last, holding.image, open.bytes.data(), begin);
     }));
   }
 }

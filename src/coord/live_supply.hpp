@@ -12,21 +12,22 @@
 
 namespace cairn::coord {
 
-/// Reads the slices when their turn comes, into the bounded memory of `Staging`. All that it is
-/// given must outlive it.
+/// Reads the slices when their turn comes, into the bounded memory of `Staging`. Runs of bytes in
+/// memory it only points at: the thread that writes the block copies them. All that it is given must
+/// outlive it.
 class LiveSupply final : public Supply {
  public:
   /// `slices` by `Holding::entry`.
   LiveSupply(const plan::Routes& routes, std::span<const SliceAccess> slices, Staging& staging);
 
-  std::optional<std::span<std::byte>> open(std::size_t n) override;
+  std::optional<Open> open(std::size_t n) override;
   void close(std::span<std::byte> block) override;
   const std::byte* outgoing(std::size_t n) override;
   void sent(std::size_t n) override;
   [[nodiscard]] const std::optional<Error>& error() const override { return error_; }
 
  private:
-  void fill(const plan::OwnedBlock& block, std::span<std::byte> bytes);
+  void fill(const plan::OwnedBlock& block, Open& open);
   void pack(const plan::Message& message, std::byte* packed);
   void note(std::optional<Error> error);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/strided.hpp"
 
@@ -78,11 +79,12 @@ void SaveEngine::note(const std::optional<Error>& error) {
 bool SaveEngine::start_blocks() {
   bool moved = false;
   while (next_block_ < blocks_.size()) {
-    const auto bytes = supply_.open(next_block_);
-    if (!bytes) break;
+    auto open = supply_.open(next_block_);
+    if (!open) break;
     const std::size_t n = next_block_++;
     ++open_blocks_;
-    blocks_[n].bytes = *bytes;
+    blocks_[n].bytes = open->bytes;
+    blocks_[n].loose = std::move(open->loose);
     blocks_[n].missing = routes_.blocks[n].messages.size();
     for (const plan::Message& message : routes_.blocks[n].messages) {
       to_post_.push_back({n, &message, nullptr});
@@ -159,7 +161,7 @@ void SaveEngine::finish(std::size_t n) {
     close(n);
     return;
   }
-  sink_.submit(blocks_[n].bytes, origin(n), n);
+  sink_.submit(blocks_[n].bytes, origin(n), n, std::move(blocks_[n].loose));
 }
 
 void SaveEngine::close(std::size_t n) {

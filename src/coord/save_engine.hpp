@@ -41,6 +41,7 @@ class SaveEngine {
  private:
   struct Block {
     std::span<std::byte> bytes;
+    std::vector<storage::LooseBytes> loose;
     std::size_t missing = 0;  ///< messages that are not in yet
     bool whole = false;
   };

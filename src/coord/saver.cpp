@@ -199,7 +199,7 @@ void Saver::write_all() {
   storage::BlockSink& sink = attempt_->planned.target->open_sink();
   const plan::Routes& routes = *attempt_->planned.routes;
   for (std::size_t n = 0; n < routes.blocks.size(); ++n) {
-    sink.submit(attempt_->capture->block(n), routes.blocks[n].block * routes.block_bytes, n);
+    sink.submit(attempt_->capture->block(n), routes.blocks[n].block * routes.block_bytes, n, {});
   }
   Patience patience(Patience::kForBlocks);
   for (std::size_t written = 0; written < routes.blocks.size();) {

@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "cairn/error.hpp"
+#include "storage/block_filter.hpp"
 
 namespace cairn::coord {
 
@@ -17,9 +19,16 @@ class Supply {
   Supply& operator=(const Supply&) = delete;
   virtual ~Supply() = default;
 
-  /// The memory of the n-th block: this rank's own pieces in it, zeros where nobody's are. Nothing:
+  /// A block that is being put together.
+  struct Open {
+    std::span<std::byte> bytes;
+    /// This rank's pieces that are not in it yet: whoever writes the block copies them.
+    std::vector<storage::LooseBytes> loose;
+  };
+
+  /// The memory of the n-th block: this rank's other pieces in it, zeros where nobody's are. Nothing:
   /// there is no room now. Blocks are opened in order.
-  virtual std::optional<std::span<std::byte>> open(std::size_t n) = 0;
+  virtual std::optional<Open> open(std::size_t n) = 0;
   /// What `open` gave is written, or given up.
   virtual void close(std::span<std::byte> block) = 0;
   /// The bytes of the n-th message, which stay until `sent(n)`. Null: there is no room now. Messages

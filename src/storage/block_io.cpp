@@ -24,10 +24,10 @@ BlockIo::~BlockIo() {
 }
 
 void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
-                     std::size_t token, std::uint64_t position) {
+                     std::size_t token, std::uint64_t position, std::vector<LooseBytes> loose) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({&file, bytes, offset, token, position});
+    waiting_.push_back({&file, bytes, offset, token, position, std::move(loose)});
   }
   wake_.notify_one();
 }
@@ -43,7 +43,7 @@ std::optional<BlockIo::Completion> BlockIo::poll() {
 void BlockIo::serve(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
-    const Request request = waiting_.front();
+    const Request request = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
     Completion completion = perform(request);
@@ -56,7 +56,11 @@ void BlockIo::serve(std::stop_token stop) {
 BlockIo::Completion BlockIo::perform(const Request& request) const {
   try {
     if (direction_ == Direction::write) {
-      if (filter_ != nullptr) filter_->apply(request.bytes, request.position);
+      if (filter_ != nullptr) {
+        filter_->apply_loose(request.bytes, request.position, request.loose);
+      } else {
+        gather(request.loose, 0, request.bytes);
+      }
       request.file->write(request.bytes, request.offset);
     } else {
       request.file->read(request.bytes, request.offset);

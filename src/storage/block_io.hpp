@@ -34,10 +34,10 @@ class BlockIo {
   /// Waits for the requests that are under way; drops those not begun.
   ~BlockIo();
 
-  /// `offset` is the block's in the file, `position` what the filter is told. `file` and `bytes` must
-  /// stay until the completion with this token is taken.
+  /// `offset` is the block's in the file, `position` what the filter is told. `file`, `bytes` and
+  /// what `loose` refers to must stay until the completion with this token is taken.
   void submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
-              std::size_t token, std::uint64_t position = 0);
+              std::size_t token, std::uint64_t position = 0, std::vector<LooseBytes> loose = {});
   /// The next request that is complete, if any.
   std::optional<Completion> poll();
 
@@ -48,6 +48,7 @@ class BlockIo {
     std::uint64_t offset;
     std::size_t token;
     std::uint64_t position;
+    std::vector<LooseBytes> loose;
   };
 
   void serve(std::stop_token stop);

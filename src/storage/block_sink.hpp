@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "cairn/error.hpp"
 #include "storage/block_io.hpp"
@@ -22,9 +24,10 @@ class BlockSink {
   BlockSink& operator=(const BlockSink&) = delete;
   virtual ~BlockSink() = default;
 
-  /// Local. `position` is the block's in the image. `bytes` must stay until the completion with this
-  /// token is taken; they are changed where the block is sealed.
-  virtual void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) = 0;
+  /// Local. `position` is the block's in the image; `loose` is copied into it. All of it must stay
+  /// until the completion with this token is taken; `bytes` are changed where the block is sealed.
+  virtual void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token,
+                      std::vector<LooseBytes> loose) = 0;
   /// Local. The next block that is written, if any.
   virtual std::optional<Completion> poll() = 0;
 
@@ -44,8 +47,9 @@ class FileSink final : public BlockSink {
   FileSink(const PosixFile& file, ImageWriter& writer)
       : file_(file), writer_(writer), io_(BlockIo::Direction::write, &writer) {}
 
-  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token) override {
-    io_.submit(file_, bytes, writer_.offset_of(position), token, position);
+  void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token,
+              std::vector<LooseBytes> loose) override {
+    io_.submit(file_, bytes, writer_.offset_of(position), token, position, std::move(loose));
   }
   std::optional<Completion> poll() override { return io_.poll(); }
 

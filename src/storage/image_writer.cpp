@@ -13,6 +13,9 @@
 namespace cairn::storage {
 namespace {
 
+/// Of a block that is gathered and summed part by part: what fits in a core's own cache.
+constexpr std::size_t kCachedBytes = std::size_t{128} << 10;
+
 /// Something of fixed size that is known of each block.
 class Marks {
  public:
@@ -67,6 +70,20 @@ class PlainWriter final : public ImageWriter {
     if (!crc_check_) return;
     note_crc(position / block_bytes_, bytes);
   }
+  void apply_loose(std::span<std::byte> bytes, std::uint64_t position,
+                   std::span<const LooseBytes> loose) override {
+    if (!crc_check_) {
+      gather(loose, 0, bytes);
+      return;
+    }
+    std::uint32_t crc = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += kCachedBytes) {
+      const auto part = bytes.subspan(at, std::min(kCachedBytes, bytes.size() - at));
+      gather(loose, at, part);
+      crc = codec::crc32(part, crc);
+    }
+    keep_crc(position / block_bytes_, crc);
+  }
   [[nodiscard]] Bytes marks() const override { return crcs_.told(); }
   void take_in(std::span<const std::byte> marks) override { crcs_.take_in(marks); }
 
@@ -86,7 +103,9 @@ class PlainWriter final : public ImageWriter {
 
  private:
   void note_crc(std::uint64_t block, std::span<const std::byte> bytes) {
-    const std::uint32_t crc = codec::crc32(bytes);
+    keep_crc(block, codec::crc32(bytes));
+  }
+  void keep_crc(std::uint64_t block, std::uint32_t crc) {
     std::memcpy(crcs_.claim(block).data(), &crc, sizeof crc);
   }
 
@@ -116,6 +135,20 @@ class SealedWriter final : public ImageWriter {
   void apply(std::span<std::byte> bytes, std::uint64_t position) override {
     const std::uint64_t block = position / header_.block_bytes;
     seal_.seal(block, digest_, bytes, tags_.claim(block));
+  }
+  void apply_loose(std::span<std::byte> bytes, std::uint64_t position,
+                   std::span<const LooseBytes> loose) override {
+    const std::uint64_t block = position / header_.block_bytes;
+    const auto fetch = [&](std::size_t at, std::span<std::byte> part) -> std::span<const std::byte> {
+      for (const LooseBytes& piece : loose) {
+        if (piece.at <= at && at + part.size() <= piece.at + piece.bytes.size()) {
+          return piece.bytes.subspan(at - piece.at, part.size());
+        }
+      }
+      gather(loose, at, part);
+      return part;
+    };
+    seal_.seal(block, digest_, bytes, tags_.claim(block), fetch);
   }
   [[nodiscard]] Bytes marks() const override { return tags_.told(); }
   void take_in(std::span<const std::byte> marks) override { tags_.take_in(marks); }
