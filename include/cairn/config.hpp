@@ -83,7 +83,7 @@ struct CheckpointSettings {
   /// a later call commits.
   bool async_save = false;
   /// With `async_save`: `step_end` does not even wait for the capture; `before_update` does, and must
-  /// be called before anything changes values that are saved. Until then the `State` must stay too.
+  /// be called before anything changes values that are saved. Callbacks are called by Cairn's thread.
   /// Needs MPI_THREAD_MULTIPLE, unless nothing is exchanged between ranks (shards).
   bool lazy_capture = false;
   /// With `lazy_capture`: fail saves whose values changed before they were captured, naming the

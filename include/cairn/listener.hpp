@@ -43,7 +43,8 @@ struct Event {
 
 /// What users log, plot or test with. Each rank hears its own events, never two at once: on the
 /// thread that is inside a Cairn call or, with `async_save`, on one of Cairn's that runs meanwhile.
-/// A listener must not call the object that it listens to and must not throw.
+/// A listener must not call the object that it listens to; what it throws is dropped. One that listens
+/// to several objects hears one event of each at a time.
 class CAIRN_API Listener {
  public:
   /// Whoever made it destroys it, after all that listens.

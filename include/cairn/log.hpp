@@ -52,7 +52,7 @@ class CAIRN_API LogListener : public Listener {
 
 /// Appends each event of rank 0 to a file, one JSON object a line, for programs and plots:
 /// `{"event": "committed", "time": seconds since 1970, "path": …, "step": …, "sequence": …,
-/// "bytes": …, "rank": …, "stall_seconds": …, "seconds": {"planning": …, …}}`; `waited` has
+/// "bytes": …, "rank": …}`; `committed` has `stall_seconds` and `seconds` by phase, `waited`
 /// `waited_seconds`, `failed` `error` and `code`, `skipped` `reason`, and `phase` `phase`.
 class CAIRN_API JsonLinesListener : public Listener {
  public:
@@ -71,7 +71,7 @@ class CAIRN_API JsonLinesListener : public Listener {
   void started(const Event& event) override;
   /// With its name.
   void phase(const Event& event, Phase phase) override;
-  /// The stall is known.
+  /// The program may change its values.
   void captured(const Event& event) override;
   /// With the seconds.
   void waited(const Event& event, double seconds) override;

@@ -116,7 +116,8 @@ class CAIRN_API ModelCheckpoint {
   /// With `async_save` the program may change its values as soon as this returns, or, with
   /// `lazy_capture`, as soon as `before_update` has returned. A save that is due while another is
   /// under way waits for that. Where an earlier save failed in the background, the first collective
-  /// call that hears of it (the same on every rank) throws its error, once; the next step saves again.
+  /// call that hears of it (the same on every rank) throws its error, once; the next step saves again
+  /// (by the seconds trigger, the one after).
   [[nodiscard]] Next step_end(std::uint64_t step, const State& state);
 
   /// Local. To be called before every change of values that are saved: with `lazy_capture` it waits
@@ -124,7 +125,8 @@ class CAIRN_API ModelCheckpoint {
   void before_update();
 
   /// Collective. Waits until the last asynchronous save is durable, and retention after it is done;
-  /// false where the timeout of any rank passed before. Throws the error of that save.
+  /// false where the timeout of any rank passed before the save was done; committing and retention
+  /// come on top of it. Throws the error of that save.
   bool wait(std::chrono::milliseconds timeout = std::chrono::milliseconds::max());
 
   /// Collective. The loop is over: completes what is under way, and saves, unless that step is saved

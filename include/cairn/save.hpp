@@ -56,7 +56,7 @@ struct SaveReport {
   /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
   std::array<double, kPhaseCount> seconds{};
   /// What the program waited for this save, on the rank that waited longest: all of it, but with
-  /// `async_save`.
+  /// `async_save`. What a later call waited for its end is told to the listener (`waited`) instead.
   double stall_seconds = 0;
   std::uint64_t written_max = 0;  ///< bytes of blocks written by the busiest rank
   double written_mean = 0;        ///< bytes of blocks written, mean over ranks

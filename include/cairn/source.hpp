@@ -31,7 +31,8 @@ class CAIRN_API Source {
   static Source memory(DType dtype, void* data, std::vector<std::ptrdiff_t> byte_strides);
   /// The same, to save from only.
   static Source memory(DType dtype, const void* data, std::vector<std::ptrdiff_t> byte_strides);
-  /// Anything else, such as device memory. Called from the thread that is inside a Cairn call.
+  /// Anything else, such as device memory. Called from the thread that is inside a Cairn call or,
+  /// `read` with `lazy_capture`, from one of Cairn's, one call at a time.
   /// Without `write`, a load into it is an error.
   static Source callbacks(DType dtype, Read read, Write write = {});
 

@@ -1,5 +1,6 @@
 // Asynchronous saves: what they hold, when they are done, what waits for what. Run at both levels of
 // threads.
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -85,9 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
 /// Holds the background where a save syncs.
 struct Held : Listener {
   Gate gate;
-  int commits = 0;
+  std::atomic<int> commits = 0;
   int captures = 0;
-  int waits = 0;
   std::vector<std::uint64_t> waited_for;
   std::vector<Phase> phases;
   Event last;
@@ -239,6 +239,24 @@ TEST_F(Async, RetentionFollowsEveryCommit) {
   std::vector<std::string> left = names();
   std::erase_if(left, [](const std::string& name) { return name.starts_with("."); });
   EXPECT_EQ(left, (std::vector<std::string>{"run-1_5.h5", "run-1_6.h5"}));
+}
+
+TEST_F(Async, NewestIsNeverOneThatRetentionDeleted) {
+  held_.gate.open();
+  CheckpointSettings settings = async();
+  settings.keep_checkpoint_max = 1;
+  ModelCheckpoint checkpoint = make_held(settings);
+  take_off(checkpoint, 1);
+  EXPECT_TRUE(checkpoint.wait());
+  take_off(checkpoint, 2);
+  while (is_multiple() && held_.commits < 2) std::this_thread::yield();
+  MPI_Barrier(MPI_COMM_WORLD);
+  // Durable, but no call has found it so: the newest is still the first, and still there.
+  EXPECT_EQ(checkpoint.latest(), path("run-1_1.h5"));
+  EXPECT_TRUE(std::filesystem::exists(path("run-1_1.h5")));
+  EXPECT_TRUE(checkpoint.wait());
+  EXPECT_EQ(checkpoint.latest(), path("run-1_2.h5"));
+  EXPECT_FALSE(std::filesystem::exists(path("run-1_1.h5")));
 }
 
 TEST_F(Async, SecondsTriggerCountsFromTheBeginningOfASave) {

@@ -396,5 +396,37 @@ TEST_F(Checkpointing, SettingsGivenAsConfigAreReadBack) {
   EXPECT_EQ(names(), Names{}) << "construction touches no disk";
 }
 
+TEST_F(Checkpointing, ClockThatFailsThenAllRanksHearOfItOneStepLate) {
+  bool fails = false;
+  CheckpointSettings settings{.save_checkpoint_seconds = 10};
+  settings.clock = [&fails]() -> Time {
+    if (fails) throw std::runtime_error("no time");
+    return Time{std::chrono::hours{1}};
+  };
+  ModelCheckpoint checkpoint = make(settings);
+  run(checkpoint, 1, 2);
+  fails = true;
+  run(checkpoint, 3, 3);
+  fails = false;
+  expect_error([&] { static_cast<void>(checkpoint.step_end(4, state_)); }, ErrorCode::io,
+               {"no time"});
+  run(checkpoint, 5, 6);  // and that was it
+}
+
+TEST_F(Checkpointing, SaveAfterTheClockSaidDueThenTheNextStepDoesNotSaveAgain) {
+  Time now{std::chrono::hours{1}};
+  CheckpointSettings settings{.save_checkpoint_seconds = 10};
+  settings.clock = [&now] { return now; };
+  ModelCheckpoint checkpoint = make(settings);
+  now += std::chrono::seconds{11};
+  run(checkpoint, 1, 1);  // rank 0 says "due"
+  checkpoint.save(1, state_);
+  run(checkpoint, 2, 4);
+  EXPECT_EQ(listener_.commits, 1);
+  now += std::chrono::seconds{11};
+  run(checkpoint, 5, 6);
+  EXPECT_EQ(listener_.commits, 2);
+}
+
 }  // namespace
 }  // namespace cairn::test

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -49,7 +50,7 @@ class JsonLinesListener::File {
  private:
   std::filesystem::path path_;
   std::ofstream file_;
-  bool good_ = true;
+  std::atomic<bool> good_ = true;  // asked by another thread than writes
 };
 
 JsonLinesListener::JsonLinesListener(std::filesystem::path path)

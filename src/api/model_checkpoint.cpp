@@ -74,16 +74,21 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     MPI_Finalized(&finalized);
     if (finalized != 0) return;
     if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));  // the listener has heard
+    if (comm_.is_broken()) return;
     const auto failed = coord::attempt([&] { vote_.complete(); });
-    if (failed && settings().listener != nullptr) settings().listener->failed({}, *failed);
+    saver_.rest();
+    if (!failed || settings().listener == nullptr) return;
+    static_cast<void>(coord::attempt([&] { settings().listener->failed({}, *failed); }));
   }
 
   Next step_end(std::uint64_t step, const State& state) {
+    comm_.refuse_if_broken();
     saver_.wait_captured();
     const auto answer = vote_.complete();
     const bool landed = flight_ && flight_->voted && answer && !answer->writing;
     if (landed) land(false);
-    if ((answer && answer->due) || policy::steps_due(policy(), step, last_saved_step_)) {
+    if (answer && answer->failed) coord::settle(comm_, std::exchange(failure_, std::nullopt));
+    if ((answer && answer->due && !is_answered_) || policy::steps_due(policy(), step, last_saved_step_)) {
       coord::check_same_call(comm_, coord::Call::save, step);
       if (flight_) land(true);
       settings().async_save ? take_off(step, state) : static_cast<void>(save_now(step, state));
@@ -93,13 +98,21 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   }
 
   void end(std::uint64_t step, const State& state) {
+    comm_.refuse_if_broken();
     vote_.complete();
     coord::check_same_call(comm_, coord::Call::end, step);
     // The last step is saved even where the save before it failed; but that is told too.
     std::optional<Error> failed;
     if (flight_) failed = coord::attempt([&] { land(true); });
     if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
-    if (!latest_ || last_saved_step_ != step) save_now(step, state);
+    if (!latest_ || last_saved_step_ != step) {
+      const auto failed_too = coord::attempt([&] { save_now(step, state); });
+      if (failed_too && failed) {
+        throw Error(failed_too->code(), std::string(failed_too->what()) +
+                                            "; the save before it had failed too: " + failed->what());
+      }
+      if (failed_too) throw Error(*failed_too);
+    }
     saver_.rest();
     if (failed) throw Error(*failed);
   }
@@ -107,6 +120,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   SaveReport save(std::uint64_t step, const State& state) {
     coord::check_same_call(comm_, coord::Call::save, step);
     if (flight_) land(true);
+    is_answered_ = true;
     return save_now(step, state);
   }
 
@@ -138,6 +152,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
                                   const std::optional<std::string>& series) {
     coord::check_same_call(comm_, coord::Call::restore, 0);
     if (flight_) land(true);
+    is_answered_ = true;
     saver_.rest();
     try {
       bool found = false;
@@ -192,21 +207,28 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     const auto error = coord::attempt([&] {
       voice.due = series_ && policy::seconds_due(policy(), series_->now(), last_save_);
     });
+    voice.failed = error.has_value();  // the user's clock did: all hear of it in the next step
+    failure_ = error;
     voice.writing = flight_ && !saver_.ready();
-    vote_.post(voice);  // also where the user's clock failed: the others post theirs
+    vote_.post(voice);
+    is_answered_ = false;
     if (flight_) flight_->voted = true;
-    if (error) throw Error(*error);
   }
 
   /// Collective. What to save under which name; only rank 0's request counts.
   coord::Saver::Job job_for(std::uint64_t step, const State& trained) {
     const State& state = settings().saved_network ? *settings().saved_network : trained;
-    const AppendDict appended =
-        policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch);
     saver_.rest();  // what it does afterwards is about the series, too
-    entries_ = with_append_info(state, appended);
     coord::Saver::Job job{.state = entries_, .request = {}};
-    coord::run_on_root(comm_, [&] { job.request = series_->next(step); });
+    coord::run_together(
+        comm_,
+        [&] {
+          entries_ = with_append_info(
+              state,
+              policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch));
+          if (series_) job.request = series_->next(step);
+        },
+        coord::Blame::nobody);
     job.kind = settings().integrated_save ? coord::SaveKind::integrated : coord::SaveKind::shards;
     job.listener = settings().listener;
     job.afterwards = [this](const coord::SaveRequest& agreed, const SaveReport& report) {
@@ -215,9 +237,20 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     return job;
   }
 
+  /// A rank that does not answer the saver will not answer here either: the object is broken then.
+  template <class Call>
+  auto whole(Call&& call) {
+    try {
+      return std::forward<Call>(call)();
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::unresponsive) comm_.give_up();
+      throw;
+    }
+  }
+
   SaveReport save_now(std::uint64_t step, const State& state) {
     const coord::Saver::Job job = job_for(step, state);
-    SaveReport report = saver_.save(job);
+    SaveReport report = whole([&] { return saver_.save(job); });
     last_saved_step_ = step;
     last_save_ = job.request.record.saved_at;
     accept(report);
@@ -226,7 +259,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
 
   void take_off(std::uint64_t step, const State& state) {
     const coord::Saver::Job job = job_for(step, state);
-    saver_.start(job, {settings().lazy_capture, settings().check_capture});
+    whole([&] { saver_.start(job, {settings().lazy_capture, settings().check_capture}); });
     flight_ = Flight{std::exchange(last_saved_step_, step),
                      std::exchange(last_save_, job.request.record.saved_at)};
   }
@@ -235,7 +268,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   void land(bool waits) {
     const Flight flight = *std::exchange(flight_, std::nullopt);
     try {
-      accept(saver_.finish(waits));
+      accept(whole([&] { return saver_.finish(waits); }));
     } catch (const Error&) {
       last_saved_step_ = flight.saved_before;
       last_save_ = flight.time_before;
@@ -275,6 +308,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   coord::StepVote vote_;
   State entries_;  ///< of the last save: the state, and what is appended
   std::optional<Flight> flight_;
+  bool is_answered_ = false;  ///< a save or restore came after the vote that is posted
+  std::optional<Error> failure_;  ///< of this rank, that the vote that is posted is about
   coord::Saver saver_;  // last: what it does in the background uses the rest
 };
 

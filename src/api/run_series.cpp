@@ -1,6 +1,7 @@
 #include "api/run_series.hpp"
 
 #include "codec/random.hpp"
+#include "coord/together.hpp"
 #include "storage/process_identity.hpp"
 
 namespace cairn {
@@ -82,10 +83,12 @@ void RunSeries::retain(const coord::SaveRequest& request) {
   series_->retain(
       config_.get_checkpoint_policy(),
       [&](const std::filesystem::path& path) {
-        if (listener != nullptr) listener->deleted({.path = path});
+        if (listener == nullptr) return;
+        static_cast<void>(coord::attempt([&] { listener->deleted({.path = path}); }));
       },
       [&](const std::filesystem::path& path, const Error& why) {
-        if (listener != nullptr) listener->skipped({.path = path}, why.what());
+        if (listener == nullptr) return;
+        static_cast<void>(coord::attempt([&] { listener->skipped({.path = path}, why.what()); }));
       });
 }
 

@@ -74,6 +74,12 @@ class Comm {
   /// Waits for all of them, with the deadline; `what` says for what.
   void wait(std::span<MPI_Request> requests, std::string_view what) const;
 
+  /// Throws where an earlier wait passed its deadline.
+  void refuse_if_broken() const;
+  /// A rank did not answer in another conversation of the same object: this one is broken too.
+  void give_up() const noexcept { broken_ = true; }
+  [[nodiscard]] bool is_broken() const noexcept { return broken_; }
+
   /// Throws where `since` is longer ago than the deadline.
   void check_deadline(std::chrono::steady_clock::time_point since, std::string_view what) const;
   /// Local. Throws `io` with MPI's own words where `code` is an error.
@@ -81,7 +87,6 @@ class Comm {
 
  private:
   void allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type, MPI_Op op) const;
-  void refuse_if_broken() const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;

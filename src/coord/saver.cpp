@@ -19,6 +19,9 @@
 //                                                   writing B
 //   less, lazy     T         B           T          B (no exchange)    B        F         B
 //
+// What comes afterwards begins in F: before F the checkpoint is nobody's newest, and the one that is
+// must not be deleted.
+//
 // Below MULTIPLE the background makes no MPI call. In both, T and B are never inside the same
 // attempt at once: B begins where T has left it, and T touches it again only after B has ended.
 //
@@ -215,16 +218,16 @@ void Saver::write_all() {
 
 /// In the background, below MULTIPLE: the local part of (2) and (3).
 void Saver::work_alone() {
-  if (attempt_->capturing.lazy) {
-    take_values();
-    attempt_->error = attempt_->capture->error();
-    attempt_->progress.enter(Phase::moving);
-  }
-  if (!attempt_->error) {
-    const auto failed = attempt([&] { write_all(); });
-    if (!attempt_->error) attempt_->error = failed;
-  }
-  sync();
+  const auto failed = attempt([this] {
+    if (attempt_->capturing.lazy) {
+      take_values();
+      attempt_->error = attempt_->capture->error();
+      attempt_->progress.enter(Phase::moving);
+    }
+    if (!attempt_->error) write_all();
+    sync();
+  });
+  if (failed && !attempt_->error) attempt_->error = failed;
 }
 
 /// In the background, with MULTIPLE: all of it.
@@ -237,10 +240,9 @@ void Saver::work_together() {
     sync();
     commit();
     attempt_->progress.committed();
-    clean_up();
   } catch (...) {
+    give_up();
     attempt_->error = current_error();
-    give_up(*attempt_->error);
   }
 }
 
@@ -292,11 +294,13 @@ void Saver::commit() {
   report();
 }
 
-/// (10). Local.
+/// (10). Local. The checkpoint is published: whatever fails here takes nothing back.
 void Saver::clean_up() {
   attempt_->planned.target->discard_replaced();
   attempt_->planned.target.reset();  // closes the files, which may be deleted now
-  if (attempt_->afterwards) attempt_->afterwards(attempt_->request, attempt_->report);
+  if (!attempt_->afterwards) return;
+  static_cast<void>(
+      attempt([this] { attempt_->afterwards(attempt_->request, attempt_->report); }));
 }
 
 SaveReport Saver::finish(bool waits) {
@@ -306,14 +310,13 @@ SaveReport Saver::finish(bool waits) {
   const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - since;
   if (waits) attempt_->progress.waited(waited.count());
   if (threads_) {
-    const auto done = std::exchange(attempt_, nullptr);
-    if (done->error) throw Error(*done->error);
-    return done->report;
+    if (attempt_->error) throw Error(*std::exchange(attempt_, nullptr)->error);
+  } else {
+    attempt_->progress.hold();
+    watch([&] { commit(); });
+    attempt_->progress.release();
+    attempt_->progress.committed();
   }
-  attempt_->progress.hold();
-  watch([&] { commit(); });
-  attempt_->progress.release();
-  attempt_->progress.committed();
   SaveReport report = attempt_->report;
   background_.start([this] { clean_up(); });
   return report;
@@ -324,21 +327,32 @@ template <class Step>
 void Saver::watch(Step&& step) {
   try {
     std::forward<Step>(step)();
-  } catch (const Error& error) {
-    give_up(error);
+  } catch (...) {
+    const Error error = give_up();
     attempt_.reset();
-    throw;
+    throw Error(error);
   }
 }
 
-void Saver::give_up(const Error& error) {
-  // What a rank that did not answer may still read or write is left alone for ever.
-  if (error.code() == ErrorCode::unresponsive) {
+/// Inside of a `catch`. Returns the error that it is about.
+Error Saver::give_up() {
+  bool is_settled = true;  // nothing of it is under way: all ranks have the same error
+  try {
+    throw;
+  } catch (const Error& error) {
+    is_settled = error.code() != ErrorCode::unresponsive;
+  } catch (...) {
+    is_settled = false;
+  }
+  const Error error = current_error();
+  // What MPI may still read or write is left alone for ever.
+  if (!is_settled) {
     planner_.forsake_buffers();
     static_cast<void>(new storage::AlignedBuffer(std::move(capture_memory_)));
   }
   attempt_->progress.failed(error);
   attempt_->planned.target.reset();
+  return error;
 }
 
 SaveRequest Saver::agree_on(const SaveRequest& request) const {

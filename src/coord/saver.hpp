@@ -89,7 +89,7 @@ class Saver {
   void work_together();
   template <class Step>
   void watch(Step&& step);
-  void give_up(const Error& error);
+  Error give_up();
   [[nodiscard]] SaveRequest agree_on(const SaveRequest& request) const;
 
   Comm comm_;

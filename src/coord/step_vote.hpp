@@ -19,6 +19,7 @@ class StepVote {
   /// What a rank says, and what any of them said.
   struct Voice {
     bool due = false;      ///< rank 0's clock wants a save
+    bool failed = false;   ///< this rank has an error that all of them are to hear of
     bool writing = false;  ///< the asynchronous save under way is not done here
   };
 
@@ -36,8 +37,8 @@ class StepVote {
  private:
   const Comm& comm_;
   struct Ballot {
-    std::array<std::int32_t, 2> mine{};
-    std::array<std::int32_t, 2> any{};
+    std::array<std::int32_t, 3> mine{};
+    std::array<std::int32_t, 3> any{};
   };
   MPI_Request request_ = MPI_REQUEST_NULL;
   std::unique_ptr<Ballot> ballot_ = std::make_unique<Ballot>();
