@@ -249,7 +249,8 @@ TEST(ConfigJson, UnknownNameThenAnErrorThatListsTheValidOnes) {
             "there is no setting \"save_every\"; the settings are save_checkpoint_steps, "
             "save_checkpoint_seconds, keep_checkpoint_max, keep_checkpoint_per_n_minutes, "
             "integrated_save, async_save, lazy_capture, check_capture, enc_key, enc_mode, "
-            "append_info, crc_check, quarantine_damaged, steps_per_epoch, writer, block_bytes, staging_bytes, durable, deadline_seconds, stale_after_hours");
+            "append_info, crc_check, quarantine_damaged, steps_per_epoch, writer, block_bytes, "
+            "staging_bytes, durable, deadline_seconds, stale_after_hours");
 }
 
 TEST(ConfigJson, NameInOtherLettersThenItIsUnknown) {

@@ -79,7 +79,9 @@ TEST_F(LogTest, DeletedAndSkippedFilesThenALineEach) {
   ASSERT_EQ(infos_.size(), 3U);
   EXPECT_EQ(infos_.back(), "deleted " + path("run-1_1.h5").string());
   ASSERT_EQ(complaints_.size(), 2U);
-  for (const std::string& line : complaints_) EXPECT_THAT(line, HasSubstr("passed over " + path("run-1_").string()));
+  for (const std::string& line : complaints_) {
+    EXPECT_THAT(line, HasSubstr("passed over " + path("run-1_").string()));
+  }
 }
 
 TEST_F(LogTest, FailureThenAnErrorWithItsReason) {

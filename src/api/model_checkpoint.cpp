@@ -88,7 +88,8 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     const bool landed = flight_ && flight_->voted && answer && !answer->writing;
     if (landed) land(false);
     if (answer && answer->failed) coord::settle(comm_, std::exchange(failure_, std::nullopt));
-    if ((answer && answer->due && !is_answered_) || policy::steps_due(policy(), step, last_saved_step_)) {
+    const bool time_is_up = answer && answer->due && !is_answered_;
+    if (time_is_up || policy::steps_due(policy(), step, last_saved_step_)) {
       coord::check_same_call(comm_, coord::Call::save, step);
       if (flight_) land(true);
       settings().async_save ? take_off(step, state) : static_cast<void>(save_now(step, state));
@@ -113,7 +114,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
       }
       if (failed_too) throw Error(*failed_too);
     }
-    saver_.rest();
+    rest_together();
     if (failed) throw Error(*failed);
   }
 
@@ -144,7 +145,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         return false;
       }
     }
-    saver_.rest();
+    rest_together();
     return true;
   }
 
@@ -188,6 +189,12 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   [[nodiscard]] const CheckpointSettings& settings() const { return config_.settings(); }
   [[nodiscard]] CheckpointPolicy policy() const { return config_.get_checkpoint_policy(); }
   [[nodiscard]] RunSeries* root() { return series_ ? &*series_ : nullptr; }
+
+  /// Collective. On return retention is done: rank 0 has deleted, and all know.
+  void rest_together() {
+    saver_.rest();
+    static_cast<void>(coord::all_of<std::int32_t>(comm_, 0, MPI_MAX));
+  }
 
   /// The settings say how checkpoints are protected and what is appended, where the options do not.
   [[nodiscard]] LoadOptions completed_by_settings(LoadOptions options) const {

@@ -54,7 +54,10 @@ void Capture::take_own(std::span<const SliceAccess> slices, const plan::Holding&
     auto at = std::ranges::lower_bound(owned, range.first, {}, &plan::OwnedBlock::block);
     while (at != owned.end() && at->block < range.last) {
       auto end = at + 1;
-      while (end != owned.end() && end->block < range.last && end->block == (end - 1)->block + 1) ++end;
+      while (end != owned.end() && end->block < range.last &&
+             end->block == (end - 1)->block + 1) {
+        ++end;
+      }
       const std::uint64_t begin = at->block * block_bytes;
       const std::uint64_t first = bytes_before(holding.image, begin);
       const std::uint64_t last = bytes_before(holding.image, ((end - 1)->block + 1) * block_bytes);

@@ -186,15 +186,15 @@ void Saver::wait_captured() const {
 void Saver::reserve() {
   attempt_->progress.enter(Phase::reserving);
   attempt_->planned.target->reserve();
-  attempt_->progress.event().bytes = attempt_->report.file_bytes = attempt_->planned.target->file_bytes();
+  attempt_->report.file_bytes = attempt_->planned.target->file_bytes();
+  attempt_->progress.event().bytes = attempt_->report.file_bytes;
 }
 
 /// Collective. Pieces to their blocks, in the captures; nothing to the disk.
 void Saver::exchange() {
   attempt_->progress.enter(Phase::moving);
   Keeper keeper;
-  attempt_->error = SaveEngine(comm_, *attempt_->planned.routes, *attempt_->capture, keeper,
-                               planner_.staging().incoming()).run();
+  attempt_->error = move(*attempt_->capture, keeper);
 }
 
 /// Local. Writes what `exchange` left in the capture.
@@ -236,7 +236,7 @@ void Saver::work_together() {
     if (attempt_->capturing.lazy) take_values();
     reserve();
     attempt_->progress.enter(Phase::moving);
-    attempt_->error = move_captured();
+    attempt_->error = move(*attempt_->capture, open_sink());
     sync();
     commit();
     attempt_->progress.committed();
@@ -257,23 +257,21 @@ storage::BlockSink& Saver::open_sink() {
 /// Collective. Returns this rank's error.
 std::optional<Error> Saver::move_live() {
   if (settings_.write.writer == Writer::hdf5) {
-    return static_cast<FileTarget&>(*attempt_->planned.target).write_by_reference(attempt_->state, planner_.staging());
+    auto& target = static_cast<FileTarget&>(*attempt_->planned.target);
+    return target.write_by_reference(attempt_->state, planner_.staging());
   }
   std::optional<LiveSupply> supply;
   run_together(comm_, [&] {
     attempt_->slices = attempt_->planned.target->slices(attempt_->state.entries());
     supply.emplace(*attempt_->planned.routes, attempt_->slices, planner_.staging());
   });
-  storage::BlockSink& sink = open_sink();
-  return SaveEngine(comm_, *attempt_->planned.routes, *supply, sink, planner_.staging().incoming()).run();
+  return move(*supply, open_sink());
 }
 
 /// Collective. Returns this rank's error.
-std::optional<Error> Saver::move_captured() {
-  storage::BlockSink& sink = open_sink();
-  return SaveEngine(comm_, *attempt_->planned.routes, *attempt_->capture, sink,
-                    planner_.staging().incoming())
-      .run();
+std::optional<Error> Saver::move(Supply& supply, storage::BlockSink& sink) {
+  RingArena& arena = planner_.staging().incoming();
+  return SaveEngine(comm_, *attempt_->planned.routes, supply, sink, arena).run();
 }
 
 /// (3). Collective with the writer mpiio.
@@ -379,7 +377,8 @@ void Saver::report() {
   report.value_bytes = planned.value_bytes;
   report.plan_reused = planned.reused;
   const std::uint64_t written = planned.routes->blocks.size() * planned.routes->block_bytes;
-  const std::uint64_t held = planner_.staging().bytes() + (attempt_->capture ? capture_memory_.size() : 0);
+  const std::uint64_t captured = attempt_->capture ? capture_memory_.size() : 0;
+  const std::uint64_t held = planner_.staging().bytes() + captured;
   std::array<std::uint64_t, 3> largest{written, held, planned.plan_bytes};
   comm_.allreduce(std::span<std::uint64_t>(largest), MPI_MAX);
   const auto sum = all_of<std::uint64_t>(comm_, written, MPI_SUM);

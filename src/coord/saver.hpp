@@ -12,6 +12,7 @@
 #include "coord/background.hpp"
 #include "coord/comm.hpp"
 #include "coord/planner.hpp"
+#include "coord/supply.hpp"
 #include "coord/target.hpp"
 #include "storage/aligned_buffer.hpp"
 
@@ -78,7 +79,7 @@ class Saver {
   void reserve();
   void exchange();
   std::optional<Error> move_live();
-  std::optional<Error> move_captured();
+  std::optional<Error> move(Supply& supply, storage::BlockSink& sink);
   void write_all();
   storage::BlockSink& open_sink();
   void sync();
