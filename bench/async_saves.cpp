@@ -83,6 +83,9 @@ class AsyncSaves {
 
   Cost save_once(std::uint64_t number, CopyOfAShare* copy) {
     Cost cost;
+    // Training goes on between two saves; the files that the last one replaced go meanwhile.
+    const auto since = Clock::now();
+    while (number > 1 && seconds_since(since) < arguments_.step_seconds) kernel_.run();
     if (copy != nullptr) cost.memcpy = copy->run(world_);
     double alone = 0;
     for (int i = 0; i < kUnitsAlone; ++i) alone += kernel_.run();
