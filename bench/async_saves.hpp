@@ -16,7 +16,8 @@ struct AsyncArguments {
   std::string directory;
   std::string prefix;
   std::uint64_t repeat = 1;
-  /// Of computing, before a step's update needs the values captured.
+  /// Of computing between two saves and, with lazy capture, before a step's update needs the values
+  /// captured.
   double step_seconds = 0.5;
 };
 

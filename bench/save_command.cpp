@@ -243,7 +243,7 @@ void add_options(CLI::App& command, SaveArguments& arguments) {
       ->check(CLI::IsMember({"funneled", "multiple"}));
   command
       .add_option("--step-seconds", arguments.step_seconds,
-                  "with --lazy: how long a step computes before its update")
+                  "of computing between two saves and, with --lazy, before each update")
       ->needs(asynchronous)
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -28,13 +28,6 @@ class AsyncFailure : public Training {
     settings.listener = &saboteur_;
     return make(std::move(settings));
   }
-  Next train(ModelCheckpoint& checkpoint, std::uint64_t step) {
-    train_to(step);
-    const Next next = checkpoint.step_end(step, state_);
-    checkpoint.before_update();
-    spoil();
-    return next;
-  }
   void move_away() const { std::filesystem::rename(directory(), away()); }
   void move_back() const {
     on_root([this] {

@@ -112,17 +112,12 @@ class Async : public Training {
     settings.listener = &held_;
     return make(std::move(settings));
   }
-  void take_off(ModelCheckpoint& checkpoint, std::uint64_t step) {
-    train_to(step);
-    static_cast<void>(checkpoint.step_end(step, state_));
-    spoil();
-  }
   Held held_;
 };
 
 TEST_F(Async, NewestMovesOnlyWhenTheSaveIsDurable) {
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   EXPECT_EQ(held_.captures, 1);
   EXPECT_EQ(checkpoint.latest(), std::nullopt);
   EXPECT_FALSE(checkpoint.wait(std::chrono::milliseconds{1}));
@@ -142,9 +137,9 @@ TEST_F(Async, NewestMovesOnlyWhenTheSaveIsDurable) {
 
 TEST_F(Async, ASaveThatIsDueWaitsForTheOneUnderWayAndTheListenerHears) {
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   held_.gate.open();  // the vote has been cast: it says "writing"
-  take_off(checkpoint, 2);
+  train(checkpoint, 2);
   EXPECT_EQ(held_.waited_for, std::vector<std::uint64_t>{1});
   EXPECT_EQ(checkpoint.latest(), path("run-1_1.h5"));
   EXPECT_TRUE(checkpoint.wait());
@@ -158,7 +153,7 @@ TEST_F(Async, AStepThatIsNotDueFindsThatTheSaveIsDone) {
   settings.save_checkpoint_seconds = none;
   ModelCheckpoint checkpoint = make_held(settings);
   // The first trigger is far away, so the save under way is that of step 1,000,000.
-  take_off(checkpoint, 1'000'000);
+  train(checkpoint, 1'000'000);
   EXPECT_EQ(checkpoint.step_end(1'000'001, state_), Next::go_on);
   EXPECT_EQ(checkpoint.latest(), std::nullopt);
   held_.gate.open();
@@ -173,7 +168,7 @@ TEST_F(Async, AStepThatIsNotDueFindsThatTheSaveIsDone) {
 TEST_F(Async, AnExplicitSaveComesAfterTheOneUnderWayAndIsDurable) {
   held_.gate.open();
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   train_to(2);
   EXPECT_EQ(checkpoint.save(2, state_).path, path("run-1_2.h5"));
   EXPECT_EQ(checkpoint.latest(), path("run-1_2.h5"));
@@ -185,12 +180,12 @@ TEST_F(Async, AnExplicitSaveComesAfterTheOneUnderWayAndIsDurable) {
 TEST_F(Async, EndCompletesWhatIsUnderWayAndSavesTheLastStepOnce) {
   held_.gate.open();
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   train_to(1);
   checkpoint.end(1, state_);
   EXPECT_EQ(held_.commits, 1);
   EXPECT_EQ(checkpoint.latest(), path("run-1_1.h5"));
-  take_off(checkpoint, 2);
+  train(checkpoint, 2);
   train_to(3);
   checkpoint.end(3, state_);
   EXPECT_EQ(held_.commits, 3);
@@ -200,7 +195,7 @@ TEST_F(Async, EndCompletesWhatIsUnderWayAndSavesTheLastStepOnce) {
 TEST_F(Async, RestoreTakesWhatWasUnderWay) {
   held_.gate.open();
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   const auto restored = checkpoint.restore(state_);
   ASSERT_TRUE(restored.has_value());
   EXPECT_EQ(restored->step, 1U);
@@ -211,7 +206,7 @@ TEST_F(Async, DestructionCompletesTheSave) {
   held_.gate.open();
   {
     ModelCheckpoint checkpoint = make_held();
-    take_off(checkpoint, 4);
+    train(checkpoint, 4);
   }
   EXPECT_EQ(held_.commits, 1);
   expect_restorable(4);
@@ -221,7 +216,7 @@ TEST_F(Async, UnwindingCompletesTheSave) {
   held_.gate.open();
   try {
     ModelCheckpoint checkpoint = make_held();
-    take_off(checkpoint, 4);
+    train(checkpoint, 4);
     throw std::runtime_error("training failed on all ranks");
   } catch (const std::runtime_error&) {
     EXPECT_EQ(held_.commits, 1);
@@ -234,7 +229,7 @@ TEST_F(Async, RetentionFollowsEveryCommit) {
   CheckpointSettings settings = async();
   settings.keep_checkpoint_max = 2;
   ModelCheckpoint checkpoint = make_held(settings);
-  for (std::uint64_t step = 1; step <= 6; ++step) take_off(checkpoint, step);
+  for (std::uint64_t step = 1; step <= 6; ++step) train(checkpoint, step);
   EXPECT_TRUE(checkpoint.wait());
   std::vector<std::string> left = names();
   std::erase_if(left, [](const std::string& name) { return name.starts_with("."); });
@@ -246,9 +241,9 @@ TEST_F(Async, NewestIsNeverOneThatRetentionDeleted) {
   CheckpointSettings settings = async();
   settings.keep_checkpoint_max = 1;
   ModelCheckpoint checkpoint = make_held(settings);
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   EXPECT_TRUE(checkpoint.wait());
-  take_off(checkpoint, 2);
+  train(checkpoint, 2);
   while (is_multiple() && held_.commits < 2) std::this_thread::yield();
   MPI_Barrier(MPI_COMM_WORLD);
   // Durable, but no call has found it so: the newest is still the first, and still there.
@@ -268,7 +263,7 @@ TEST_F(Async, SecondsTriggerCountsFromTheBeginningOfASave) {
   EXPECT_EQ(checkpoint.step_end(1, state_), Next::go_on);
   now += std::chrono::seconds{11};
   EXPECT_EQ(checkpoint.step_end(2, state_), Next::go_on);  // rank 0 says "due"
-  take_off(checkpoint, 3);                                 // and all save, held at the gate
+  train(checkpoint, 3);                                 // and all save, held at the gate
   // Were it still due, this would wait for the save that is held.
   for (std::uint64_t step = 4; step < 10; ++step) {
     EXPECT_EQ(checkpoint.step_end(step, state_), Next::go_on);
@@ -282,7 +277,7 @@ TEST_F(Async, SecondsTriggerCountsFromTheBeginningOfASave) {
 TEST_F(Async, PhasesComeInOrder) {
   held_.gate.open();
   ModelCheckpoint checkpoint = make_held();
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   EXPECT_TRUE(checkpoint.wait());
   EXPECT_EQ(held_.phases,
             (std::vector<Phase>{Phase::planning, Phase::capturing, Phase::reserving, Phase::moving,
@@ -308,7 +303,7 @@ TEST_F(Async, CollectiveBlocksOfMpiIo) {
                  ErrorCode::invalid_argument, {"async_save", "mpiio", "MPI_THREAD_MULTIPLE"});
     return;
   }
-  take_off(checkpoint, 1);
+  train(checkpoint, 1);
   EXPECT_TRUE(checkpoint.wait());
   expect_newest(checkpoint, 1);
 }

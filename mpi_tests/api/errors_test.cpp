@@ -167,6 +167,75 @@ TEST_F(Errors, SpaceThatIsNotThereIsFoundBeforeDataMoves) {
   EXPECT_EQ(names(), std::vector<std::string>{});
 }
 
+/// A rank that stands still in a phase until rank 0 sends for it.
+struct Laggard : Listener {
+  bool lags = false;
+  void phase(const Event&, Phase phase) override {
+    if (!lags || phase != Phase::syncing) return;
+    int word = 0;
+    MPI_Recv(&word, 1, MPI_INT, 0, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  }
+};
+
+TEST_F(Errors, RankThatDoesNotComeThenTheObjectIsBrokenForEveryLaterCall) {
+  Laggard laggard;
+  laggard.lags = rank() == 2;
+  State state = good_rows();
+  {
+    CheckpointSettings settings{.listener = &laggard};
+    settings.write.deadline = std::chrono::seconds{1};
+    ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory(), settings);
+    const auto code_of = [](auto&& call) {
+      try {
+        call();
+      } catch (const Error& error) {
+        return error.code();
+      }
+      return ErrorCode::invalid_argument;
+    };
+    EXPECT_EQ(code_of([&] { checkpoint.save(1, state); }), ErrorCode::unresponsive);
+    if (rank() == 0) {
+      const int word = 0;
+      MPI_Send(&word, 1, MPI_INT, 2, 0, MPI_COMM_WORLD);
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    const auto step_end = [&] { static_cast<void>(checkpoint.step_end(1, state)); };
+    EXPECT_EQ(code_of(step_end), ErrorCode::unresponsive);
+    EXPECT_EQ(code_of([&] { checkpoint.save(2, state); }), ErrorCode::unresponsive);
+    EXPECT_EQ(code_of([&] { checkpoint.wait(); }), ErrorCode::unresponsive);
+    EXPECT_EQ(code_of([&] { checkpoint.restore(state); }), ErrorCode::unresponsive);
+    EXPECT_EQ(code_of([&] { checkpoint.end(2, state); }), ErrorCode::unresponsive);
+    // None of them waited for anybody, which would take a deadline each.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{1});
+  }
+}
+
+TEST_F(Errors, ListenerThatThrowsOnOneRankHarmsNobody) {
+  struct Thrower : Listener {
+    void started(const Event& event) override { complain(event); }
+    void phase(const Event& event, Phase) override { complain(event); }
+    void captured(const Event& event) override { complain(event); }
+    void committed(const Event& event) override { complain(event); }
+    void deleted(const Event& event) override { complain(event); }
+    static void complain(const Event& event) {
+      if (event.rank == 0) throw std::runtime_error("no log");
+    }
+  } thrower;
+  State state = good_rows();
+  for (const bool asynchronous : {false, true}) {
+    ModelCheckpoint checkpoint(MPI_COMM_WORLD, asynchronous ? "async" : "sync", directory(),
+                               {.keep_checkpoint_max = 1, .async_save = asynchronous,
+                                .listener = &thrower});
+    for (std::uint64_t step = 1; step <= 3; ++step) {
+      EXPECT_EQ(checkpoint.step_end(step, state), Next::go_on);
+    }
+    checkpoint.end(3, state);
+  }
+  std::vector<std::string> left = names();
+  std::erase_if(left, [](const std::string& name) { return name.starts_with("."); });
+  EXPECT_EQ(left, (std::vector<std::string>{"async-1_3.h5", "sync-1_3.h5"}));
+}
+
 TEST_F(Errors, StepThatDiffersOverRanksIsRefused) {
   ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory());
   const State state = good_rows();

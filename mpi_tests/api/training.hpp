@@ -73,6 +73,14 @@ class Training : public World {
   ModelCheckpoint make(CheckpointSettings settings) {
     return {MPI_COMM_WORLD, "run", directory(), std::move(settings)};
   }
+  /// A step, after which the program does what it may with its tensors.
+  Next train(ModelCheckpoint& checkpoint, std::uint64_t step) {
+    train_to(step);
+    const Next next = checkpoint.step_end(step, state_);
+    checkpoint.before_update();
+    spoil();
+    return next;
+  }
   /// The checkpoint that `checkpoint` says is the newest is that of `step`, and all values are right.
   void expect_newest(const ModelCheckpoint& checkpoint, std::uint64_t step) {
     ASSERT_TRUE(checkpoint.latest().has_value());

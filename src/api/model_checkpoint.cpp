@@ -12,6 +12,7 @@
 #include "coord/load_steps.hpp"
 #include "coord/saver.hpp"
 #include "coord/step_vote.hpp"
+#include "coord/tell.hpp"
 #include "coord/together.hpp"
 #include "policy/append_info.hpp"
 #include "policy/trigger.hpp"
@@ -77,8 +78,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
     if (comm_.is_broken()) return;
     const auto failed = coord::attempt([&] { vote_.complete(); });
     saver_.rest();
-    if (!failed || settings().listener == nullptr) return;
-    static_cast<void>(coord::attempt([&] { settings().listener->failed({}, *failed); }));
+    if (failed) coord::tell(settings().listener, [&](Listener& it) { it.failed({}, *failed); });
   }
 
   Next step_end(std::uint64_t step, const State& state) {
@@ -99,7 +99,6 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   }
 
   void end(std::uint64_t step, const State& state) {
-    comm_.refuse_if_broken();
     vote_.complete();
     coord::check_same_call(comm_, coord::Call::end, step);
     // The last step is saved even where the save before it failed; but that is told too.
@@ -290,14 +289,12 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
 
   /// Local, perhaps in the background. The new checkpoint is durable on all ranks; rank 0 may delete.
   void retain(const coord::SaveRequest& agreed, const SaveReport& report) {
-    if (settings().listener != nullptr) {
-      settings().listener->phase({.path = report.path,
-                                  .step = agreed.record.step,
-                                  .sequence = agreed.record.sequence,
-                                  .bytes = report.file_bytes,
-                                  .rank = comm_.rank()},
-                                 Phase::retaining);
-    }
+    const Event event{.path = report.path,
+                      .step = agreed.record.step,
+                      .sequence = agreed.record.sequence,
+                      .bytes = report.file_bytes,
+                      .rank = comm_.rank()};
+    coord::tell(settings().listener, [&](Listener& it) { it.phase(event, Phase::retaining); });
     if (series_) series_->retain(agreed);
   }
 

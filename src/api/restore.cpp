@@ -2,6 +2,7 @@
 
 #include "coord/candidate.hpp"
 #include "coord/loader.hpp"
+#include "coord/tell.hpp"
 #include "coord/together.hpp"
 
 namespace cairn {
@@ -9,8 +10,8 @@ namespace {
 
 void tell_skipped(const RestoreFrom& from, const std::filesystem::path& path,
                   const std::string& reason) {
-  if (from.comm.rank() != 0 || from.settings.listener == nullptr) return;
-  from.settings.listener->skipped({.path = path}, reason);
+  if (from.comm.rank() != 0) return;
+  coord::tell(from.settings.listener, [&](Listener& it) { it.skipped({.path = path}, reason); });
 }
 
 [[noreturn]] void throw_none_good(const RestoreFrom& from, const std::vector<Skipped>& skipped) {

@@ -1,7 +1,7 @@
 #include "api/run_series.hpp"
 
 #include "codec/random.hpp"
-#include "coord/together.hpp"
+#include "coord/tell.hpp"
 #include "storage/process_identity.hpp"
 
 namespace cairn {
@@ -48,8 +48,9 @@ storage::Catalog RunSeries::catalog() const {
 }
 
 void RunSeries::tell_swept(const std::vector<std::filesystem::path>& paths) const {
-  if (settings().listener == nullptr) return;
-  for (const auto& path : paths) settings().listener->deleted({.path = path});
+  for (const auto& path : paths) {
+    coord::tell(settings().listener, [&](Listener& it) { it.deleted({.path = path}); });
+  }
 }
 
 policy::Kind RunSeries::kind() const {
@@ -83,12 +84,10 @@ void RunSeries::retain(const coord::SaveRequest& request) {
   series_->retain(
       config_.get_checkpoint_policy(),
       [&](const std::filesystem::path& path) {
-        if (listener == nullptr) return;
-        static_cast<void>(coord::attempt([&] { listener->deleted({.path = path}); }));
+        coord::tell(listener, [&](Listener& it) { it.deleted({.path = path}); });
       },
       [&](const std::filesystem::path& path, const Error& why) {
-        if (listener == nullptr) return;
-        static_cast<void>(coord::attempt([&] { listener->skipped({.path = path}, why.what()); }));
+        coord::tell(listener, [&](Listener& it) { it.skipped({.path = path}, why.what()); });
       });
 }
 

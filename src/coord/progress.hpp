@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cairn/listener.hpp"
+#include "coord/tell.hpp"
 
 namespace cairn::coord {
 
@@ -18,14 +19,14 @@ class Progress {
   [[nodiscard]] const Event& event() const noexcept { return event_; }
 
   void started() const {
-    tell([&] { listener_->started(event_); });
+    tell(listener_, [&](Listener& it) { it.started(event_); });
   }
   /// Ends the phase before.
   void enter(Phase phase) {
     stop();
     current_ = phase;
     since_ = Clock::now();
-    tell([&] { listener_->phase(event_, phase); });
+    tell(listener_, [&](Listener& it) { it.phase(event_, phase); });
   }
   void stop() {
     if (!current_) return;
@@ -42,31 +43,22 @@ class Progress {
     return event_.stall_seconds + (held_ ? seconds_since(*held_) : 0);
   }
   void captured() const {
-    tell([&] { listener_->captured(event_); });
+    tell(listener_, [&](Listener& it) { it.captured(event_); });
   }
   void committed() const {
-    tell([&] { listener_->committed(event_); });
+    tell(listener_, [&](Listener& it) { it.committed(event_); });
   }
   void failed(const Error& error) {
     stop();
-    tell([&] { listener_->failed(event_, error); });
+    tell(listener_, [&](Listener& it) { it.failed(event_, error); });
   }
   void waited(double seconds) const {
-    tell([&] { listener_->waited(event_, seconds); });
+    tell(listener_, [&](Listener& it) { it.waited(event_, seconds); });
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// A listener must not throw; one that does must not tear the ranks apart.
-  template <class Tell>
-  void tell(Tell&& listen) const noexcept {
-    if (listener_ == nullptr) return;
-    try {
-      std::forward<Tell>(listen)();
-    } catch (...) {
-    }
-  }
   static double seconds_since(Clock::time_point since) {
     return std::chrono::duration<double>(Clock::now() - since).count();
   }

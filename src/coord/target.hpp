@@ -69,7 +69,6 @@ class Target {
   [[nodiscard]] std::uint64_t file_bytes() const noexcept { return file_bytes_; }
   [[nodiscard]] bool direct() const noexcept { return direct_; }
   [[nodiscard]] bool reserved() const noexcept { return reserved_; }
-  [[nodiscard]] const std::filesystem::path& temporary() const noexcept { return temporary_; }
 
  protected:
   void agree_on_direct();
