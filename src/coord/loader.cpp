@@ -22,6 +22,7 @@
 #include "coord/save_plan.hpp"
 #include "coord/staging.hpp"
 #include "coord/stored.hpp"
+#include "coord/tell.hpp"
 #include "coord/together.hpp"
 #include "policy/names.hpp"
 #include "storage/directory.hpp"
@@ -39,6 +40,7 @@ class Load {
 
   LoadReport run() {
     const auto begin = std::chrono::steady_clock::now();
+    enter(Phase::planning);
     with_state_unchanged([&] {
       open();
       run_together(comm_, [&] { claims_ = claims_to_fill(wanted_); });
@@ -48,12 +50,19 @@ class Load {
     asked_ = claims_.size();
     if (comm_.rank() == 0) want_plain_values();
     with_state_unchanged([&] { plan(); });
+    enter(Phase::moving);
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
     return report(passed.count());
   }
 
  private:
+  void enter(Phase phase) {
+    Event event{.path = path_, .step = stored_.identity.step,
+                .sequence = stored_.identity.sequence, .rank = comm_.rank()};
+    tell(options_.listener, [&](Listener& it) { it.phase(event, phase); });
+  }
+
   void open() {
     stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check,
                                          options_.accept_unmarked_breakpoint});
