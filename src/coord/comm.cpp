@@ -109,9 +109,8 @@ void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_
                 gone_->rank);
   }
   // The roll is called so early that the answers are there when the deadline passes.
-  if (now - since <= deadline_ - std::min<std::chrono::milliseconds>(kForAnswers, deadline_ / 4)) {
-    return;
-  }
+  const std::chrono::milliseconds deadline(deadline_);
+  if (now - since <= deadline - std::min(kForAnswers, deadline / 4)) return;
   if (asked_ != since) {
     asked_ = since;
     mailbox_.call_roll();
