@@ -1,7 +1,9 @@
 #include "faults/configurations.hpp"
 
-#include <fstream>
+#include <array>
+#include <span>
 
+#include "storage/posix_file.hpp"
 #include "storage/process_identity.hpp"
 
 namespace cairn::faults {
@@ -59,7 +61,10 @@ std::uint64_t step_of(std::int64_t version) { return static_cast<std::uint64_t>(
 
 /// What dead jobs leave: files half written, deletions that did not end, locks.
 void leave_remains(const fs::path& directory) {
-  const auto put = [](const fs::path& path) { std::ofstream(path) << "half of something"; };
+  const auto put = [](const fs::path& path, std::span<const std::byte> bytes) {
+    storage::PosixFile::create(path).write(bytes, 0);
+  };
+  const std::array<std::byte, 100> half{};
   policy::TemporaryName dead = storage::process_identity(RunId{});
   dead.pid = 999'999'999;  // Linux numbers no process so
   for (const char* name : {"run-1_2.h5", "run-1_2.shards"}) {
@@ -69,17 +74,20 @@ void leave_remains(const fs::path& directory) {
       const fs::path path = directory / policy::format(dead);
       if (path.extension() == ".shards") {
         fs::create_directory(path);
-        put(path / "index.h5");
-        put(path / "shard-0of2.h5");
+        put(path / "index.h5", half);
+        put(path / "shard-0of2.h5", half);
       } else {
-        put(path);
+        put(path, half);
       }
     }
   }
-  put(directory / ".lock-run");
-  put(directory / ".lock-run_7");
+  put(directory / ".lock-run", {});
+  put(directory / ".lock-run_7", half);
   // A job that died between publishing and deleting.
-  fs::copy_file(directory / "run-1_1.h5", directory / "run-1_1.h5.replaced");
+  const auto file = storage::PosixFile::open_for_reading(directory / "run-1_1.h5");
+  std::vector<std::byte> bytes(file.size());
+  file.read(bytes, 0);
+  put(directory / "run-1_1.h5.replaced", bytes);
 }
 
 }  // namespace
