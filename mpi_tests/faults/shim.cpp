@@ -2,7 +2,7 @@
 // core whether it may, calls the C library's, and has the log written.
 //
 // What one function of the C library does by others inside it (opendir by openat, remove by unlink) is
-// one call here. walk_test's trace, compared with strace's, proves that nothing else gets by.
+// one call here. trace_test.py compares a trace with strace's, so that nothing else gets by.
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <sys/uio.h>
@@ -195,8 +195,20 @@ INTERPOSE(int, close, int fd) {
 INTERPOSE(DIR*, opendir, const char* name) {
   const Path path = watched(AT_FDCWD, name);
   DIR* const directory = made<DIR*>(Kind::open, path, [=] { return REAL(opendir)(name); }, nullptr);
-  if (!path.empty() && directory != nullptr) core().opened(::dirfd(directory), path);
+  if (!path.empty() && directory != nullptr) {
+    core().opened(::dirfd(directory), path);
+    core().note(Kind::look, path);  // whether it is a directory
+  }
   return directory;
+}
+INTERPOSE(DIR*, fdopendir, int fd) {
+  const Path path = watched(fd);
+  if (!path.empty()) {
+    core().note(Kind::look, path);
+    core().note(Kind::control, path);  // whether it may be read
+    core().note(Kind::control, path);  // closed on exec
+  }
+  return REAL(fdopendir)(fd);
 }
 INTERPOSE(int, closedir, DIR* directory) {
   const int fd = ::dirfd(directory);
@@ -289,8 +301,17 @@ INTERPOSE(int, unlinkat, int at, const char* path, int flags) {
                  [=] { return REAL(unlinkat)(at, path, flags); });
 }
 INTERPOSE(int, remove, const char* path) {
-  return changed(Kind::remove, Op::remove, watched(AT_FDCWD, path), {},
-                 [=] { return REAL(remove)(path); });
+  const Path full = watched(AT_FDCWD, path);
+  return changed(Kind::remove, Op::remove, full, {}, [&] {
+    struct stat info {};
+    using Lstat = int (*)(const char*, struct stat*);
+    if (full.empty()) return REAL(remove)(path);
+    core().note(Kind::look, full);  // ours
+    if (real<Lstat>("lstat")(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+      core().note(Kind::remove, full);  // as a file first
+    }
+    return REAL(remove)(path);
+  });
 }
 INTERPOSE(int, rmdir, const char* path) {
   return changed(Kind::remove, Op::remove, watched(AT_FDCWD, path), {},

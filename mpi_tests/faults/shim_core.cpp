@@ -96,13 +96,23 @@ void Core::opened(int descriptor, std::string path) {
 
 void Core::closed(int descriptor) { opened(descriptor, {}); }
 
+void Core::put_in_trace(Kind kind, const std::string& path) const {
+  if (trace_ < 0) return;
+  const std::string line = std::string(name_of(kind)) + " " + path + "\n";
+  static_cast<void>(::syscall(SYS_write, trace_, line.data(), line.size()));
+}
+
+void Core::note(Kind kind, const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const int kept = errno;
+  put_in_trace(kind, path);
+  errno = kept;
+}
+
 Verdict Core::judge(const Call& call) {
   const std::lock_guard lock(mutex_);
   const std::string what = std::string(name_of(call.kind)) + " " + call.path;
-  if (trace_ >= 0) {
-    const std::string line = what + "\n";
-    static_cast<void>(::syscall(SYS_write, trace_, line.data(), line.size()));
-  }
+  put_in_trace(call.kind, call.path);
   if (happened_.at == call.kind && struck_ == call.path) ++happened_.same_later;
   if ((fault_.kinds & bit(call.kind)) == 0) return Verdict::make;
   if (++happened_.calls != fault_.at) return Verdict::make;

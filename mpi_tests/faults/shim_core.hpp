@@ -46,6 +46,8 @@ class Core final : public Shim {
   void opened(int descriptor, std::string path);
   void closed(int descriptor);
 
+  /// Tells the trace of a system call that a function of the C library makes beside the one it is for.
+  void note(Kind kind, const std::string& path);
   /// Counts the call; sets errno where it is to fail.
   Verdict judge(const Call& call);
 
@@ -66,6 +68,7 @@ class Core final : public Shim {
                   const std::string& to, std::span<const std::byte> data, std::uint8_t mark = 0);
 
  private:
+  void put_in_trace(Kind kind, const std::string& path) const;
   [[nodiscard]] std::string below_root(const std::string& path) const;
 
   std::atomic<bool> watching_{false};
