@@ -2,6 +2,8 @@
 // find checkpoints damaged; against a model in memory of what must be there.
 #include "soak.hpp"
 
+#include <stdlib.h>
+
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
@@ -44,8 +46,7 @@ struct Counts {
 class Soak {
  public:
   explicit Soak(const SoakArguments& arguments)
-      : arguments_(arguments), chance_(arguments.seed), root_(arguments.directory) {
-    fs::create_directories(root_);
+      : arguments_(arguments), chance_(arguments.seed), root_(make_root(arguments.directory)) {
     const std::string key = (root_ / "key").string();
     std::ofstream(key) << "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
     const std::string short_key = (root_ / "short_key").string();
@@ -72,8 +73,15 @@ class Soak {
   }
 
   [[nodiscard]] const Counts& counts() const { return counts_; }
+  [[nodiscard]] const fs::path& root() const { return root_; }
 
  private:
+  static fs::path make_root(const fs::path& above) {
+    fs::create_directories(above);
+    std::string name = (above / "soak-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw Failure("cannot make " + name);
+    return name;
+  }
   std::size_t pick(std::size_t n) { return chance_() % n; }
 
   std::vector<std::string> command_for(const SoakModel& model, const Protection& protection,
@@ -178,12 +186,13 @@ int soak(const SoakArguments& arguments) {
   try {
     soak.run();
   } catch (const std::exception& failure) {
-    print(soak.counts(), "see below; the directory is left as it is");
-    std::cerr << "cairn-bench: " << failure.what() << std::endl;
+    print(soak.counts(), "see below");
+    std::cerr << "cairn-bench: " << failure.what() << "\nAll is left in " << soak.root().string()
+              << std::endl;
     return kExitFailure;
   }
   print(soak.counts(), "nothing");
-  fs::remove_all(arguments.directory);
+  fs::remove_all(soak.root());
   return kExitOk;
 }
 
@@ -199,7 +208,7 @@ int run_soak(int argc, char** argv) {
   app.add_option("--ranks", arguments.ranks, "of most jobs; others have from 1 to one more")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.add_option("--dir", arguments.directory, "a directory to make, and to remove at the end")
+  app.add_option("--dir", arguments.directory, "where a directory is made for it, which goes at the end")
       ->required();
   app.add_option("--mpiexec", arguments.mpiexec, "what starts a job")->capture_default_str();
   app.add_option("--seed", arguments.seed, "of what is random; else another one every time");
@@ -207,9 +216,6 @@ int run_soak(int argc, char** argv) {
     app.parse(argc - 1, argv + 1);
     if (std::getenv("OMPI_COMM_WORLD_RANK") != nullptr) {
       throw CLI::ValidationError("soak", "starts mpirun itself: call it without");
-    }
-    if (fs::exists(arguments.directory)) {
-      throw CLI::ValidationError("--dir", arguments.directory + " exists already");
     }
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
