@@ -2,7 +2,10 @@
 // find checkpoints damaged; against a model in memory of what must be there.
 #include "soak.hpp"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -58,7 +61,16 @@ class Soak {
                     {"sm4", {"--key-file", short_key, "--enc-mode", "SM4-CBC"}, true}};
     for (const Protection& one : protections_) {
       models_.emplace_back(root_ / one.name, one.has_checksums);
+      const fs::path pipe = pipe_of(models_.back());
+      if (::mkfifo(pipe.c_str(), 0600) != 0) throw Failure("cannot make " + pipe.string());
+      // For writing too: then it has no end, whoever dies.
+      pipes_.push_back(::open(pipe.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
     }
+  }
+  Soak(const Soak&) = delete;
+  Soak& operator=(const Soak&) = delete;
+  ~Soak() {
+    for (const int pipe : pipes_) ::close(pipe);
   }
 
   void run() {
@@ -66,10 +78,10 @@ class Soak {
     while (Clock::now() < end) {
       const std::size_t which = pick(models_.size());
       if (pick(2) == 0 && models_[which].damage(chance_)) ++counts_.damages;
-      run_job(models_[which], protections_[which], true);
+      run_job(which, true);
     }
     // What is there at last is there for a job that nobody kills.
-    for (std::size_t i = 0; i < models_.size(); ++i) run_job(models_[i], protections_[i], false);
+    for (std::size_t i = 0; i < models_.size(); ++i) run_job(i, false);
   }
 
   [[nodiscard]] const Counts& counts() const { return counts_; }
@@ -82,6 +94,7 @@ class Soak {
     if (::mkdtemp(name.data()) == nullptr) throw Failure("cannot make " + name);
     return name;
   }
+  static fs::path pipe_of(const SoakModel& model) { return model.directory().string() + ".told"; }
   std::size_t pick(std::size_t n) { return chance_() % n; }
 
   std::vector<std::string> command_for(const SoakModel& model, const Protection& protection,
@@ -93,7 +106,8 @@ class Soak {
     const std::size_t ranks = pick(2) == 0 ? most : 1 + pick(most + 1);
     std::vector<std::string> command{arguments_.mpiexec, "--oversubscribe", "-n",
                                      std::to_string(ranks), fs::read_symlink("/proc/self/exe"),
-                                     "soak-worker", "--dir", model.directory().string()};
+                                     "soak-worker", "--dir", model.directory().string(),
+                                     "--tell", pipe_of(model).string()};
     command.insert(command.end(), {"--saves", std::to_string(kills ? kWithoutEnd : pick(12)), "--keep",
                                    std::to_string(2 + pick(3))});
     if (pick(2) == 0) command.emplace_back("--shards");
@@ -104,22 +118,23 @@ class Soak {
   }
 
   /// One job; some are killed at a random moment after they have restored.
-  void run_job(SoakModel& model, const Protection& protection, bool may_kill) {
+  void run_job(std::size_t which, bool may_kill) {
+    SoakModel& model = models_[which];
     constexpr std::chrono::seconds kLongest{180};
     constexpr std::size_t kMostMilliseconds = 600;
     const bool kills = may_kill && pick(2) == 0;
-    const std::vector<std::string> command = command_for(model, protection, kills);
-    SoakJob job(command);
+    const std::vector<std::string> command = command_for(model, protections_[which], kills);
+    SoakJob job(command, pipes_[which]);
     ++counts_.jobs;
     const bool all = pick(3) > 0;
     bool has_restored = false;
     bool killed = false;
-    std::string output;
+    std::string told;
     auto until = Clock::now() + kLongest;
     while (!job.ended()) {
       const auto line = job.next_line(until);
       if (line) {
-        output += *line + "\n";
+        told += *line + "\n";
         const bool restored = take(model, *line);
         if (restored && kills) until = Clock::now() + std::chrono::milliseconds(pick(kMostMilliseconds));
         has_restored = has_restored || restored;
@@ -129,7 +144,7 @@ class Soak {
         ++counts_.kills;
         until = Clock::now() + kLongest;  // for ranks that die late
       } else if (!job.ended()) {
-        throw Failure("no end after " + std::to_string(kLongest.count()) + " s:\n" + output);
+        throw Failure("no end after " + std::to_string(kLongest.count()) + " s:\n" + told + job.output());
       }
     }
     const int code = job.wait();
@@ -137,7 +152,7 @@ class Soak {
     if (code == 0 && has_restored) return;
     std::string text = "a job failed:";
     for (const std::string& word : command) text += " " + word;
-    throw Failure(text + "\n" + output);
+    throw Failure(text + "\n" + told + job.output());
   }
 
   /// Returns whether the line tells of a restore.
@@ -170,6 +185,7 @@ class Soak {
   fs::path root_;
   std::vector<Protection> protections_;
   std::vector<SoakModel> models_;
+  std::vector<int> pipes_;  ///< of each model: what its jobs tell
   Counts counts_;
 };
 

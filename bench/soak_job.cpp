@@ -16,7 +16,19 @@
 
 namespace bench {
 
-SoakJob::SoakJob(const std::vector<std::string>& command) {
+namespace {
+
+/// As `read`: 0 at the end, negative where nothing is there now.
+ssize_t append_from(int fd, std::string& text) {
+  std::array<char, 4096> bytes{};
+  const ssize_t got = ::read(fd, bytes.data(), bytes.size());
+  if (got > 0) text.append(bytes.data(), static_cast<std::size_t>(got));
+  return got;
+}
+
+}  // namespace
+
+SoakJob::SoakJob(const std::vector<std::string>& command, int told) : told_(told) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
   std::vector<char*> words;
@@ -43,23 +55,20 @@ SoakJob::~SoakJob() {
 }
 
 std::optional<std::string> SoakJob::next_line(Clock::time_point until) {
-  for (;;) {
-    if (const std::size_t end = text_.find('\n'); end != std::string::npos) {
-      std::string line = text_.substr(0, end);
-      text_.erase(0, end + 1);
+  while (!ended_) {
+    while (append_from(told_, lines_) > 0) continue;
+    if (const std::size_t end = lines_.find('\n'); end != std::string::npos) {
+      std::string line = lines_.substr(0, end);
+      lines_.erase(0, end + 1);
       return line;
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-    pollfd output{output_, POLLIN, 0};
-    if (left <= 0 || ::poll(&output, 1, static_cast<int>(left)) == 0) return std::nullopt;
-    std::array<char, 4096> bytes{};
-    const ssize_t got = ::read(output_, bytes.data(), bytes.size());
-    if (got <= 0) {
-      ended_ = true;
-      return std::nullopt;
-    }
-    text_.append(bytes.data(), static_cast<std::size_t>(got));
+    std::array<pollfd, 2> ends{pollfd{told_, POLLIN, 0}, pollfd{output_, POLLIN, 0}};
+    if (left <= 0 || ::poll(ends.data(), ends.size(), static_cast<int>(left)) == 0) break;
+    if (ends[0].revents != 0) continue;  // what it told comes before its end
+    ended_ = ends[1].revents != 0 && append_from(output_, printed_) == 0;
   }
+  return std::nullopt;
 }
 
 std::vector<pid_t> SoakJob::processes() const {

@@ -1,11 +1,15 @@
-// The job that `soak` starts again and again: restores, saves on, and tells rank 0's output of each
-// beginning and commit as it happens, until it is done or killed.
+// The job that `soak` starts again and again: restores, saves on, and tells each beginning and
+// commit as it happens, until it is done or killed.
 //
 //   restored <sequence> <step> right|wrong <passed over>     or: restored 0
 //   begun <sequence> <path>
 //   committed <sequence> <path>
 //   bye
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -20,6 +24,7 @@ namespace {
 
 struct WorkerArguments {
   std::string directory;
+  std::string pipe;
   std::uint64_t saves = 1;
   std::int64_t keep = 3;
   bool shards = false;
@@ -40,23 +45,31 @@ const Workload& soak_workload() {
   return workload;
 }
 
-/// A line, all of it or nothing.
-void tell(const World& world, const std::string& line) {
-  if (world.is_root()) std::cout << line + "\n" << std::flush;
-}
-
+/// Rank 0 tells, each line as a whole.
 class Teller : public cairn::Listener {
  public:
-  explicit Teller(const World& world) : world_(world) {}
+  Teller(const World& world, const std::string& path)
+      : pipe_(world.is_root() ? ::open(path.c_str(), O_WRONLY | O_CLOEXEC) : -1) {
+    if (!world.all(pipe_ >= 0 || !world.is_root())) throw Failure("cannot open " + path);
+  }
+  Teller(const Teller&) = delete;
+  Teller& operator=(const Teller&) = delete;
+  ~Teller() override {
+    if (pipe_ >= 0) ::close(pipe_);
+  }
+  void tell(const std::string& text) const {
+    const std::string line = text + "\n";
+    if (pipe_ >= 0 && ::write(pipe_, line.data(), line.size()) < 0) std::abort();
+  }
   void started(const cairn::Event& event) override { tell_of("begun ", event); }
   void committed(const cairn::Event& event) override { tell_of("committed ", event); }
 
  private:
   void tell_of(const char* what, const cairn::Event& event) {
-    tell(world_, what + std::to_string(event.sequence) + " " + event.path.string());
+    tell(what + std::to_string(event.sequence) + " " + event.path.string());
   }
 
-  const World& world_;
+  int pipe_;
 };
 
 cairn::CheckpointSettings settings_of(const WorkerArguments& arguments, cairn::Listener& listener) {
@@ -77,25 +90,25 @@ cairn::CheckpointSettings settings_of(const WorkerArguments& arguments, cairn::L
 void run_worker(const WorkerArguments& arguments, const Stage& stage) {
   Slices slices(stage.world, soak_workload(), arguments.slicing);
   slices.spoil();
-  Teller teller(stage.world);
+  Teller teller(stage.world, arguments.pipe);
   cairn::ModelCheckpoint checkpoint(stage.world.comm(), "soak", arguments.directory,
                                     settings_of(arguments, teller));
   std::uint64_t step = 0;
   if (const auto restored = checkpoint.restore(slices.state())) {
     step = restored->step;
     const auto difference = slices.find_difference(step);
-    tell(stage.world, "restored " + std::to_string(restored->sequence) + " " + std::to_string(step) +
+    teller.tell("restored " + std::to_string(restored->sequence) + " " + std::to_string(step) +
                           (difference ? " wrong " : " right ") +
                           std::to_string(restored->skipped.size()));
   } else {
-    tell(stage.world, "restored 0");
+    teller.tell("restored 0");
   }
   for (std::uint64_t i = 0; i < arguments.saves; ++i) {
     slices.fill(++step);
     static_cast<void>(checkpoint.step_end(step, slices.state()));
   }
   if (arguments.saves > 0) checkpoint.end(step, slices.state());
-  tell(stage.world, "bye");
+  teller.tell("bye");
 }
 
 }  // namespace
@@ -104,6 +117,7 @@ void add_soak_worker_command(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand("soak-worker", "the job that soak starts");
   auto arguments = std::make_shared<WorkerArguments>();
   command->add_option("--dir", arguments->directory, "where checkpoints are")->required();
+  command->add_option("--tell", arguments->pipe, "the named pipe to tell by")->required();
   command->add_option("--saves", arguments->saves, "how many, after the restore");
   command->add_option("--keep", arguments->keep, "keep this many checkpoints");
   command->add_flag("--shards", arguments->shards, "a directory with one file per rank");
