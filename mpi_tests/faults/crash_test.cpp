@@ -242,6 +242,7 @@ TEST_P(Crash, WheneverTheMachineStopsThenWhatWasReportedIsThere) {
   std::printf("crash %s: %lu moments, %lu states, %lu failed\n", what().name.c_str(),
               static_cast<unsigned long>(all.moments), static_cast<unsigned long>(all.states),
               static_cast<unsigned long>(all.failed));
+  std::fflush(stdout);
 }
 
 std::vector<Bug> bugs_of(const std::string& name) {
