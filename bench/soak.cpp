@@ -108,11 +108,14 @@ class Soak {
                                      std::to_string(ranks), fs::read_symlink("/proc/self/exe"),
                                      "soak-worker", "--dir", model.directory().string(),
                                      "--tell", pipe_of(model).string()};
-    command.insert(command.end(), {"--saves", std::to_string(kills ? kWithoutEnd : pick(12)), "--keep",
+    const std::size_t saves = kills ? kWithoutEnd : pick(12);
+    command.insert(command.end(), {"--saves", std::to_string(saves), "--keep",
                                    std::to_string(2 + pick(3))});
     if (pick(2) == 0) command.emplace_back("--shards");
     if (pick(2) == 0) command.emplace_back("--async");
-    if (pick(2) == 0) command.insert(command.end(), {"--slicing", kSlicings.at(pick(kSlicings.size()))});
+    if (pick(2) == 0) {
+      command.insert(command.end(), {"--slicing", kSlicings.at(pick(kSlicings.size()))});
+    }
     command.insert(command.end(), protection.options.begin(), protection.options.end());
     return command;
   }
@@ -136,7 +139,9 @@ class Soak {
       if (line) {
         told += *line + "\n";
         const bool restored = take(model, *line);
-        if (restored && kills) until = Clock::now() + std::chrono::milliseconds(pick(kMostMilliseconds));
+        if (restored && kills) {
+          until = Clock::now() + std::chrono::milliseconds(pick(kMostMilliseconds));
+        }
         has_restored = has_restored || restored;
       } else if (!job.ended() && kills && has_restored && !killed) {
         job.kill(all);
@@ -144,7 +149,8 @@ class Soak {
         ++counts_.kills;
         until = Clock::now() + kLongest;  // for ranks that die late
       } else if (!job.ended()) {
-        throw Failure("no end after " + std::to_string(kLongest.count()) + " s:\n" + told + job.output());
+        throw Failure("no end after " + std::to_string(kLongest.count()) + " s:\n" + told +
+                      job.output());
       }
     }
     const int code = job.wait();
@@ -218,13 +224,14 @@ bool is_soak(int argc, char** argv) { return argc > 1 && std::string_view(argv[1
 
 int run_soak(int argc, char** argv) {
   CLI::App app("Saves, restores, kills and damages at random, for as long as it is told, and checks "
-               "that nothing committed is lost. Starts mpirun itself.", "cairn-bench soak");
+               "that nothing committed is lost. Starts mpirun itself.",
+               "cairn-bench soak");
   SoakArguments arguments;
   app.add_option("--minutes", arguments.minutes, "how long")->capture_default_str();
   app.add_option("--ranks", arguments.ranks, "of most jobs; others have from 1 to one more")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.add_option("--dir", arguments.directory, "where a directory is made for it, which goes at the end")
+  app.add_option("--dir", arguments.directory, "a directory is made below it, which goes at the end")
       ->required();
   app.add_option("--mpiexec", arguments.mpiexec, "what starts a job")->capture_default_str();
   app.add_option("--seed", arguments.seed, "of what is random; else another one every time");

@@ -33,7 +33,9 @@ SoakJob::SoakJob(const std::vector<std::string>& command, int told) : told_(told
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
   std::vector<char*> words;
   words.reserve(command.size() + 1);
-  for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));  // NOLINT
+  for (const std::string& word : command) {
+    words.push_back(const_cast<char*>(word.c_str()));  // NOLINT: exec takes what it does not change
+  }
   words.push_back(nullptr);
   id_ = ::fork();
   if (id_ < 0) throw std::runtime_error("cannot start another process");

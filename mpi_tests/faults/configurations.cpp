@@ -144,7 +144,8 @@ void leave_old_state(MPI_Comm comm, const Configuration& what, const fs::path& d
   MPI_Barrier(comm);
 }
 
-Program::Program(MPI_Comm comm, const Configuration& what, const fs::path& directory, Listener* listener)
+Program::Program(MPI_Comm comm, const Configuration& what, const fs::path& directory,
+                 Listener* listener)
     : what_(what), model_(comm) {
   CheckpointSettings settings = what.settings;
   settings.listener = listener;

@@ -37,7 +37,8 @@ inline constexpr std::int64_t kNew = 2;
 inline constexpr std::int64_t kLater = 3;
 
 /// The old state: what an earlier run left. Collective over `comm`.
-void leave_old_state(MPI_Comm comm, const Configuration& what, const std::filesystem::path& directory,
+void leave_old_state(MPI_Comm comm, const Configuration& what,
+                     const std::filesystem::path& directory,
                      const std::function<void(std::int64_t begun)>& begins,
                      const std::function<void(std::int64_t saved)>& reports);
 

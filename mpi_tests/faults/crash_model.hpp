@@ -1,11 +1,11 @@
 // What a crash may leave of a directory, given the log of what was done to it.
 //
 // The model is harsher than any file system that we know of:
-// - What is written to a file is durable after a sync of that file by the same rank; each rank is on
-//   a host of its own, with a cache of its own. Before, each sector of 512 bytes is there or not.
+// - What is written to a file is durable after a sync of that file by the same rank: each rank is
+//   on a host of its own, with a cache of its own. Before, each sector of 512 bytes is there or not.
 // - A file's length is apart from its data: any of those since the last sync may be the one left.
-// - An entry of a directory is durable after a sync of that directory. Before, each change is made or
-//   not, in any order; a rename is made as a whole. To sync a file says nothing about its entry.
+// - An entry of a directory is durable after a sync of that directory. Before, each change is made
+//   or not, in any order; a rename is made as a whole. To sync a file says nothing about its entry.
 // - What was never written reads as zeros.
 #pragma once
 

@@ -1,9 +1,9 @@
 // Every moment at which the machine may stop, and what a disk may then hold (crash_model.hpp).
 //
 // Each such directory is restored by a new program: what was reported before the crash is there, or
-// something newer that had begun; whole; and nothing that bears a checkpoint's name is damaged (I1 of
-// storage/commit.cpp). That this would find a bug is tried, too: with a sync or an order left out of
-// the log, as if it were left out of the code, it fails.
+// something newer that had begun; whole; and nothing that bears a checkpoint's name is damaged (I1
+// of storage/commit.cpp). That this would find a bug is tried, too: with a sync or an order left out
+// of the log, as if it were left out of the code, it fails.
 //
 // CAIRN_CRASHES=n: so many states by chance at each moment.
 #include <algorithm>
@@ -131,12 +131,12 @@ class Crash : public test::World, public ::testing::WithParamInterface<Configura
     shim_->record(log_);
     const fs::path place = path("disk") / kPlace;
     Marker marker(*shim_);
-    leave_old_state(
-        MPI_COMM_WORLD, what(), place,
-        [&](std::int64_t version) { marker.tell(Mark::begun, static_cast<std::uint64_t>(version)); },
-        [&](std::int64_t version) {
-          marker.tell(Mark::reported, static_cast<std::uint64_t>(version));
-        });
+    const auto teller = [&](Mark mark) {
+      return [&marker, mark](std::int64_t version) {
+        marker.tell(mark, static_cast<std::uint64_t>(version));
+      };
+    };
+    leave_old_state(MPI_COMM_WORLD, what(), place, teller(Mark::begun), teller(Mark::reported));
     {
       Program program(MPI_COMM_WORLD, what(), place, &marker);
       marker.tell(Mark::begun, kNew);

@@ -41,7 +41,7 @@ class DiskTest : public test::World {
     const std::string missing = test::share(rank() == 0 ? disk_->missing() : "");
     if (missing.empty()) return true;
     if (rank() == 0) {
-      std::printf("SKIPPED, no small disk: %s. Nobody has tried what a full or failing disk does.\n",
+      std::printf("SKIPPED, no small disk (%s): nobody has tried what a full or failing one does\n",
                   missing.c_str());
     }
     return false;

@@ -1,10 +1,10 @@
 // The programs that kill_points.py runs under mpirun:
 //
-//   prepare CONFIGURATION DIRECTORY                     leaves the old state
-//   act CONFIGURATION DIRECTORY VERDICTS VICTIM AT      VICTIM is killed at its AT-th call; who lives
-//                                                       writes VERDICTS/<rank>: "code: message"
-//   check CONFIGURATION FROM TO DIRECTORY…              (one rank) what a new program finds in each:
-//                                                       "right", or what is wrong
+//   prepare CONFIGURATION DIRECTORY                 leaves the old state
+//   act CONFIGURATION DIRECTORY VERDICTS VICTIM AT  VICTIM is killed at its AT-th call; who lives
+//                                                   writes VERDICTS/<rank>: "code: message"
+//   check CONFIGURATION FROM TO DIRECTORY...        (one rank) what a new program finds in each:
+//                                                   "right", or what is wrong
 #include <mpi.h>
 #include <unistd.h>
 
@@ -34,8 +34,8 @@ int rank_of_world() {
   return rank;
 }
 
-[[noreturn]] void act(Configuration what, const fs::path& directory, const fs::path& verdicts, int victim,
-         std::uint64_t at) {
+[[noreturn]] void act(Configuration what, const fs::path& directory, const fs::path& verdicts,
+                      int victim, std::uint64_t at) {
   what.settings.write.deadline = std::chrono::seconds{1};
   Shim* const shim = find_shim();
   if (shim == nullptr) throw std::runtime_error("the shim is not preloaded");
@@ -53,7 +53,8 @@ int rank_of_world() {
   ::_exit(0);
 }
 
-void check(const Configuration& what, std::int64_t from, std::int64_t to, const fs::path& directory) {
+void check(const Configuration& what, std::int64_t from, std::int64_t to,
+           const fs::path& directory) {
   Model model(MPI_COMM_WORLD);
   const Found found = find(MPI_COMM_WORLD, what, directory, model);
   std::string told = found.problem;

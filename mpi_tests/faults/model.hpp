@@ -60,7 +60,8 @@ class Model {
     state_.add(name, std::span(part.values), std::move(slice));
   }
   static float value(std::int64_t version, std::uint64_t place) {
-    return static_cast<float>((place * 31 + static_cast<std::uint64_t>(version) * 7919) % 1'000'003);
+    const std::uint64_t mixed = place * 31 + static_cast<std::uint64_t>(version) * 7919;
+    return static_cast<float>(mixed % 1'000'003);
   }
   /// With the place in the whole model, so that each layout has the same values.
   template <class Visit>

@@ -1,8 +1,8 @@
 // The C library's functions, as a program finds them when this library is preloaded. Each asks the
 // core whether it may, calls the C library's, and has the log written.
 //
-// What one function of the C library does by others inside it (opendir by openat, remove by unlink) is
-// one call here. trace_test.py compares a trace with strace's, so that nothing else gets by.
+// What one function of the C library does by others inside it (opendir by openat, remove by unlink)
+// is one call here. trace_test.py compares a trace with strace's, so that nothing else gets by.
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <sys/uio.h>
@@ -14,8 +14,9 @@
 
 // The names of the C library are given by asm labels: its headers declare them with attributes that
 // differ from one release to the next.
-#define INTERPOSE(result, name, ...)                                                      \
-  extern "C" __attribute__((visibility("default"))) result shim_##name(__VA_ARGS__) __asm__(#name); \
+#define INTERPOSE(result, name, ...)                                 \
+  extern "C" __attribute__((visibility("default"))) result shim_##name( \
+      __VA_ARGS__) __asm__(#name);                                      \
   result shim_##name(__VA_ARGS__)
 #define ALSO(name, alias_name)                                                           \
   extern "C" __attribute__((visibility("default"), alias(#name)))                        \
@@ -360,8 +361,8 @@ LOOK_AT_DESCRIPTOR(fstat, stat);
 LOOK_AT_DESCRIPTOR(fstatfs, statfs);
 LOOK_AT_DESCRIPTOR(fstatvfs, statvfs);
 INTERPOSE(int, fstatat, int at, const char* path, struct stat* info, int flags) {
-  return made<int>(Kind::look, watched(at, path), [=] { return REAL(fstatat)(at, path, info, flags); },
-                   -1);
+  return made<int>(Kind::look, watched(at, path),
+                   [=] { return REAL(fstatat)(at, path, info, flags); }, -1);
 }
 ALSO(fstatat, fstatat64);
 INTERPOSE(int, statx, int at, const char* path, int flags, unsigned mask, void* info) {
@@ -369,7 +370,8 @@ INTERPOSE(int, statx, int at, const char* path, int flags, unsigned mask, void* 
                    [=] { return REAL(statx)(at, path, flags, mask, info); }, -1);
 }
 INTERPOSE(int, access, const char* path, int mode) {
-  return made<int>(Kind::look, watched(AT_FDCWD, path), [=] { return REAL(access)(path, mode); }, -1);
+  return made<int>(Kind::look, watched(AT_FDCWD, path),
+                   [=] { return REAL(access)(path, mode); }, -1);
 }
 INTERPOSE(off_t, lseek, int fd, off_t offset, int whence) {
   return made<off_t>(Kind::look, watched(fd), [=] { return REAL(lseek)(fd, offset, whence); }, -1);

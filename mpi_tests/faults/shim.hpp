@@ -59,12 +59,13 @@ struct LogMemory;
 class Shim {
  public:
   virtual ~Shim() = default;
-  /// From here on only calls on this directory and below matter; empty: none do. `rank` is who writes
-  /// in the log.
+  /// From here on only calls on this directory and below matter; empty: none do. `rank` is who
+  /// writes in the log.
   virtual void watch(const std::string& root, int rank) = 0;
   virtual void arm(const Fault& fault) = 0;
   virtual Happened disarm() = 0;
-  /// All that changes the directory goes to this log, shared by all ranks, in one order; null: no more.
+  /// All that changes the directory goes to this log, shared by all ranks, in one order; null: no
+  /// more.
   virtual void record(LogMemory* log) = 0;
   /// Tells the log what the program knows.
   virtual void mark(std::uint8_t mark, std::uint64_t value) = 0;

@@ -46,7 +46,8 @@ class Core final : public Shim {
   void opened(int descriptor, std::string path);
   void closed(int descriptor);
 
-  /// Tells the trace of a system call that a function of the C library makes beside the one it is for.
+  /// Tells the trace of a system call that a function of the C library makes beside the one it is
+  /// for.
   void note(Kind kind, const std::string& path);
   /// Counts the call; sets errno where it is to fail.
   Verdict judge(const Call& call);

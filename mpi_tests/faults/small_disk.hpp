@@ -20,8 +20,8 @@ class SmallDisk {
   /// Empty, or why there is none: not root, no loop devices, no mkfs.
   [[nodiscard]] const std::string& missing() const { return missing_; }
   [[nodiscard]] const std::filesystem::path& path() const { return directory_; }
-  /// ext4: makes it read-only as the kernel does after an error of the device. False: cannot be done
-  /// here.
+  /// ext4: makes it read-only as the kernel does after an error of the device. False: cannot be
+  /// done here.
   [[nodiscard]] bool turn_read_only() const;
   /// Mounts it anew, as after the machine's start.
   void remount();

@@ -1,5 +1,5 @@
-// Goes once through every configuration, while the shim writes down each call: trace_test.py compares
-// that with what strace saw. Arguments: an empty directory to work in and one for the traces.
+// Goes once through every configuration, while the shim writes down each call: trace_test.py
+// compares that with what strace saw. Arguments: an empty directory to work in and one for the traces.
 #include <fcntl.h>
 #include <mpi.h>
 #include <unistd.h>

@@ -4,6 +4,9 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <utility>
+
+#include "coord/forsake.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -114,7 +117,7 @@ void Mailbox::send(const Letter& letter, int to) const {
   MPI_Test(&request, &sent, MPI_STATUS_IGNORE);
   if (sent != 0) return;
   MPI_Request_free(&request);
-  static_cast<void>(kept.release());
+  forsake(std::move(kept));
 }
 
 void Mailbox::send_to_all(const Letter& letter) const {
