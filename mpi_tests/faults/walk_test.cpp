@@ -205,7 +205,7 @@ TEST_P(Walk, WhateverCallFailsThenAllAgreeAndTheOldOrTheNewOneIsThere) {
 
 /// In the short tier those that go most ways through the code.
 std::vector<Configuration> walked() {
-  static const std::set<std::string> in_short{"sealed", "async", "replace_other_kind",
+  static const std::set<std::string> in_short{"async", "replace_other_kind",
                                               "delete_shards", "first", "restore_shards"};
   std::vector<Configuration> all = configurations();
   if (!is_full()) {
