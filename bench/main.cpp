@@ -11,6 +11,7 @@
 #include "command.hpp"
 #include "failure.hpp"
 #include "memory_gauge.hpp"
+#include "soak.hpp"
 #include "world.hpp"
 
 namespace bench {
@@ -72,6 +73,8 @@ int run(int argc, char** argv) {
   add_save_command(app, command);
   add_load_command(app, command);
   add_compare_command(app, command);
+  add_soak_worker_command(app, command);
+  app.add_subcommand("soak", "jobs that save, restore, die and are damaged at random");  // main's
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -84,5 +87,6 @@ int run(int argc, char** argv) {
 }  // namespace bench
 
 int main(int argc, char** argv) {
+  if (bench::is_soak(argc, argv)) return bench::run_soak(argc, argv);  // before MPI begins
   return bench::run(argc, argv);
 }

@@ -40,10 +40,12 @@ void Run::save_due(std::uint64_t step, const State& state) {
   }
 }
 
-/// Whether a periodic save that failed by this is no reason to stop training.
+/// Whether a periodic save that failed by this is no reason to stop training. What is not found in a
+/// save is a directory or a file of its own that was there before.
 bool Run::is_passed_over(const Error& error) const {
   return settings().on_save_failure == OnSaveFailure::skip &&
-         (error.code() == ErrorCode::no_space || error.code() == ErrorCode::io);
+         (error.code() == ErrorCode::no_space || error.code() == ErrorCode::io ||
+          error.code() == ErrorCode::not_found);
 }
 
 /// The triggers count as if it had worked.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cairn/error.hpp"
+#include "coord/forsake.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -42,7 +43,7 @@ class Lent {
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
   ~Lent() {
-    if (given_up_) static_cast<void>(value_.release());
+    if (given_up_) forsake(std::move(value_));
   }
 
   T& operator*() const noexcept { return *value_; }

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
+#include "coord/forsake.hpp"
 
 namespace cairn::coord {
 
@@ -18,7 +20,7 @@ std::optional<Farewell::Meeting> Farewell::meet(const Standing& mine,
               "MPI_Iallreduce");
   const bool came = comm_->wait_for(request, timeout);
   if (!came) {
-    static_cast<void>(greatest.release());  // MPI may still write into it
+    forsake(std::move(greatest));  // MPI may still write into it
     stay_away();
     return std::nullopt;
   }

@@ -16,6 +16,7 @@
 #include "base/append_entries.hpp"
 #include "base/slice_access.hpp"
 #include "coord/block_check.hpp"
+#include "coord/forsake.hpp"
 #include "coord/load_engine.hpp"
 #include "coord/load_steps.hpp"
 #include "coord/match.hpp"
@@ -213,7 +214,7 @@ class Load {
       appended_ = appended();
     } catch (const Error& error) {
       // What a rank that did not answer may still write into is left alone for ever.
-      if (error.code() == ErrorCode::unresponsive) static_cast<void>(staging.release());
+      if (error.code() == ErrorCode::unresponsive) forsake(std::move(staging));
       throw Error(error.code(), std::string(error.what()) + " (the state's contents are unspecified)",
                   error.rank());
     }

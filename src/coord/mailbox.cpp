@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
+
+#include "coord/forsake.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -108,7 +111,7 @@ void Mailbox::send(const Letter& letter, int to) const {
   MPI_Test(&request, &sent, MPI_STATUS_IGNORE);
   if (sent != 0) return;
   MPI_Request_free(&request);
-  static_cast<void>(kept.release());
+  forsake(std::move(kept));
 }
 
 void Mailbox::send_to_all(const Letter& letter) const {

@@ -8,6 +8,7 @@
 
 #include "cairn/state.hpp"
 #include "coord/comm.hpp"
+#include "coord/forsake.hpp"
 #include "coord/save_plan.hpp"
 #include "coord/shard_plan.hpp"
 #include "coord/staging.hpp"
@@ -40,7 +41,7 @@ class Planner {
   /// Of the plan's block size.
   [[nodiscard]] Staging& staging() const noexcept { return *staging_; }
   /// Leaves the buffers alone for ever: somebody may still write into them.
-  void forsake_buffers() noexcept { static_cast<void>(staging_.release()); }
+  void forsake_buffers() noexcept { forsake(std::move(staging_)); }
 
  private:
   template <class Plan, class MakePlan>

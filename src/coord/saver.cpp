@@ -38,6 +38,7 @@
 #include "coord/capture.hpp"
 #include "coord/capture_check.hpp"
 #include "coord/file_target.hpp"
+#include "coord/forsake.hpp"
 #include "coord/hosts.hpp"
 #include "coord/keeper.hpp"
 #include "coord/live_supply.hpp"
@@ -352,7 +353,7 @@ Error Saver::give_up() {
   // What MPI may still read or write is left alone for ever.
   if (!is_settled) {
     planner_.forsake_buffers();
-    static_cast<void>(new storage::AlignedBuffer(std::move(capture_memory_)));
+    forsake(std::make_unique<storage::AlignedBuffer>(std::move(capture_memory_)));
   }
   attempt_->progress.failed(error);
   attempt_->planned.target.reset();

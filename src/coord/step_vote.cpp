@@ -3,8 +3,10 @@
 #include <array>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "cairn/error.hpp"
+#include "coord/forsake.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -32,7 +34,7 @@ std::array<Range, n> ranges_of(const Comm& comm, const std::array<std::uint64_t,
 
 StepVote::~StepVote() {
   // MPI may write into it for as long as it runs.
-  if (request_ != MPI_REQUEST_NULL) static_cast<void>(ballot_.release());
+  if (request_ != MPI_REQUEST_NULL) forsake(std::move(ballot_));
 }
 
 std::optional<StepVote::Voice> StepVote::complete() {

@@ -146,10 +146,13 @@ std::string shard_file_name(std::uint64_t shard, std::uint64_t shards, bool seal
 }
 
 fs::path index_path(const fs::path& directory) {
-  // Only what surely is not there is missing: not what may not be looked at.
+  // Only what surely is not there is missing. To try the other name where this one cannot be looked
+  // at would end in "not there", and that in an older checkpoint.
   const auto is_missing = [](const fs::path& path) {
-    std::error_code ignored;
-    return fs::status(path, ignored).type() == fs::file_type::not_found;
+    std::error_code failed;
+    const fs::file_type type = fs::status(path, failed).type();
+    if (type == fs::file_type::none) throw_io_error(failed.value(), "look at", path);
+    return type == fs::file_type::not_found;
   };
   const fs::path plain = directory / index_file_name(false);
   fs::path sealed = directory / index_file_name(true);
