@@ -18,8 +18,15 @@ void MapOrder::visit(Visit&& visit) const {
 
 MapOrder::MapOrder(const MapTable& table, Which which, unsigned bucket_bits)
     : table_(&table), which_(which), bits_(bucket_bits), counts_(std::size_t{1} << bucket_bits) {
-  assert(table.in_flight() && bucket_bits <= 32);
+  assert((which == Which::all || table.in_flight()) && bucket_bits <= 32);
   visit([this](std::uint64_t order, MapTable::Number) { ++counts_[bucket_of(order)]; });
+}
+
+std::uint64_t MapOrder::count(const MapTable& table, Which which) {
+  if (which == Which::all) return table.size();
+  std::uint64_t count = table.erased_in_flight().size();
+  table.visit_in_flight([&count](MapTable::Number) { ++count; });
+  return count;
 }
 
 unsigned MapOrder::bits_for(std::uint64_t entries, std::uint64_t most) {

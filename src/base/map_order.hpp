@@ -15,7 +15,8 @@ namespace cairn {
 /// merge theirs with bounded memory. How many buckets there are does not change the order.
 ///
 /// Every pass over some buckets looks at all keys of the table (2 ns each) and takes memory for the
-/// entries of those buckets alone. Refers to the table, which must be frozen and then not change.
+/// entries of those buckets alone. Refers to the table, which must not change; for what has changed it
+/// must be frozen.
 class MapOrder {
  public:
   enum class Which {
@@ -41,11 +42,13 @@ class MapOrder {
   [[nodiscard]] std::size_t run_end(std::size_t first, std::uint64_t most) const;
   /// The entries of buckets [first, last), in order: 16 bytes each, and 8 for each bucket.
   [[nodiscard]] std::vector<Entry> entries(std::size_t first, std::size_t last) const;
-
- private:
   [[nodiscard]] std::size_t bucket_of(std::uint64_t order) const noexcept {
     return bits_ == 0 ? 0 : order >> (64 - bits_);
   }
+  /// How many there are, without making an order.
+  static std::uint64_t count(const MapTable& table, Which which);
+
+ private:
   template <class Visit>
   void visit(Visit&& visit) const;
 

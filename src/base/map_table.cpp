@@ -135,6 +135,10 @@ void MapTable::rebuild_index(std::uint64_t count) {
   for (std::size_t i = 0; i < std::min(seen, ring.size()); ++i) insert(ring[i]);
 }
 
+void MapTable::set_default_row(std::span<const std::byte> row) noexcept {
+  std::ranges::copy(row, default_row_.begin());
+}
+
 void MapTable::freeze() {
   if (in_flight_) {
     throw Error(ErrorCode::invalid_argument,

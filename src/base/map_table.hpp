@@ -85,6 +85,15 @@ class MapTable {
   void freeze();
   void commit() noexcept;
   void abandon() noexcept;
+
+  /// Since which checkpoint the marks tell what changed, by its digest; all zero: since none.
+  using Since = std::array<std::byte, 32>;
+  [[nodiscard]] const Since& since() const noexcept { return since_; }
+  void set_since(const Since& since) noexcept { since_ = since; }
+
+  [[nodiscard]] std::span<const std::byte> default_row() const noexcept { return default_row_; }
+  /// `row` has `row_bytes()`.
+  void set_default_row(std::span<const std::byte> row) noexcept;
   [[nodiscard]] bool in_flight() const noexcept { return in_flight_; }
 
   /// Calls `visit(number)` for each entry.
@@ -146,6 +155,7 @@ class MapTable {
   std::vector<std::int64_t> erased_;  ///< those in flight come first
   std::size_t erased_in_flight_ = 0;  ///< how many of them
   bool in_flight_ = false;
+  Since since_{};
 };
 
 }  // namespace cairn

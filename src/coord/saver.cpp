@@ -41,6 +41,7 @@
 #include "coord/hosts.hpp"
 #include "coord/keeper.hpp"
 #include "coord/live_supply.hpp"
+#include "coord/map_save.hpp"
 #include "coord/progress.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
@@ -50,20 +51,19 @@ namespace cairn::coord {
 /// One save on its way.
 struct Saver::Attempt {
   Attempt(const Job& job, SaveRequest agreed, int rank)
-      : state(job.state),
-        request(std::move(agreed)),
+      : request(std::move(agreed)),
         afterwards(job.afterwards),
         progress(job.listener, {.path = request.path,
                                 .step = request.record.step,
                                 .sequence = request.record.sequence,
                                 .rank = rank}) {}
 
-  const State& state;
   SaveRequest request;
   Afterwards afterwards;
   Capturing capturing;
   Progress progress;
   SaveReport report;
+  std::unique_ptr<MapSave> maps;
   Planned planned;
   std::vector<SliceAccess> slices;  ///< by `Holding::entry`
   std::optional<Capture> capture;
@@ -101,6 +101,7 @@ SaveReport Saver::save(const Job& job) {
     sync();
     commit();
   });
+  attempt_->maps->commit(attempt_->request.record);
   attempt_->progress.release();
   attempt_->progress.committed();
   clean_up();
@@ -127,12 +128,14 @@ void Saver::start(const Job& job, Capturing capturing) {
 /// What is the same for all saves. Rank 0 decides, all describe and plan.
 void Saver::begin(const Job& job) {
   rest();
-  attempt_ = std::make_unique<Attempt>(job, agree_on(job.request), comm_.rank());
+  attempt_ = std::make_unique<Attempt>(job, agree_on(comm_, job.request), comm_.rank());
   attempt_->progress.hold();
   attempt_->progress.started();
   watch([&] {
     attempt_->progress.enter(Phase::planning);
-    attempt_->planned = planner_.plan(job.state, job.kind, attempt_->request);
+    attempt_->maps = std::make_unique<MapSave>(comm_, job.state, job.kind, job.incremental,
+                                               attempt_->request.record);
+    attempt_->planned = planner_.plan(attempt_->maps->entries(), job.kind, attempt_->request);
   });
   attempt_->report.path = attempt_->request.path;
 }
@@ -147,6 +150,7 @@ void Saver::check_asynchronous() const {
                                             : ": it needs MPI_THREAD_MULTIPLE"));
   }
   if (!attempt_->capturing.lazy || threads_) return;
+  attempt_->maps->refuse_exchange("lazy_capture without MPI_THREAD_MULTIPLE");
   const std::uint64_t messages = attempt_->planned.routes->messages.size();
   const auto most = all_of<std::uint64_t>(comm_, messages, MPI_MAX);
   if (most == 0) return;
@@ -157,17 +161,19 @@ void Saver::check_asynchronous() const {
 }
 
 void Saver::prepare_capture() {
-  const std::span<const State::Entry> entries(attempt_->state.entries());
+  const std::span<const State::Entry> entries(attempt_->maps->entries().entries());
   background_.prepare();
   attempt_->slices = attempt_->planned.target->slices(entries);
   attempt_->capture.emplace(*attempt_->planned.routes, capture_memory_);
-  if (attempt_->capturing.lazy && attempt_->capturing.check) attempt_->check.emplace(entries);
+  if (attempt_->capturing.lazy && attempt_->capturing.check) {
+    attempt_->check.emplace(entries.first(attempt_->maps->plain_entries()));
+  }
 }
 
-/// Local.
+/// Local, or collective where ranks exchange entries of MapParameters.
 void Saver::take_values() {
   attempt_->progress.enter(Phase::capturing);
-  attempt_->capture->take(attempt_->slices);
+  attempt_->maps->capture(*attempt_->capture, attempt_->slices, *attempt_->planned.routes);
   if (attempt_->check) {
     std::optional<Error> changed;
     const auto failed = attempt([&] { changed = attempt_->check->find_changed(); });
@@ -256,13 +262,15 @@ storage::BlockSink& Saver::open_sink() {
 
 /// Collective. Returns this rank's error.
 std::optional<Error> Saver::move_live() {
+  const State& state = attempt_->maps->entries();
   if (settings_.write.writer == Writer::hdf5) {
+    attempt_->maps->refuse_exchange("the writer hdf5");
     auto& target = static_cast<FileTarget&>(*attempt_->planned.target);
-    return target.write_by_reference(attempt_->state, planner_.staging());
+    return target.write_by_reference(state, planner_.staging());
   }
   std::optional<LiveSupply> supply;
   run_together(comm_, [&] {
-    attempt_->slices = attempt_->planned.target->slices(attempt_->state.entries());
+    attempt_->slices = attempt_->planned.target->slices(state.entries());
     supply.emplace(*attempt_->planned.routes, attempt_->slices, planner_.staging());
   });
   return move(*supply, open_sink());
@@ -271,7 +279,9 @@ std::optional<Error> Saver::move_live() {
 /// Collective. Returns this rank's error.
 std::optional<Error> Saver::move(Supply& supply, storage::BlockSink& sink) {
   RingArena& arena = planner_.staging().incoming();
-  return SaveEngine(comm_, *attempt_->planned.routes, supply, sink, arena).run();
+  const plan::Routes& routes = *attempt_->planned.routes;
+  SaveEngine engine(comm_, routes, supply, sink, arena);
+  return attempt_->capture ? engine.run() : attempt_->maps->move(engine, routes);
 }
 
 /// (3). Collective with the writer mpiio.
@@ -315,6 +325,7 @@ SaveReport Saver::finish(bool waits) {
     attempt_->progress.release();
     attempt_->progress.committed();
   }
+  attempt_->maps->commit(attempt_->request.record);
   SaveReport report = attempt_->report;
   background_.start([this] { clean_up(); });
   return report;
@@ -353,21 +364,6 @@ Error Saver::give_up() {
   return error;
 }
 
-SaveRequest Saver::agree_on(const SaveRequest& request) const {
-  WireWriter writer;
-  run_on_root(comm_, [&] {
-    const storage::RecordBytes record = storage::encode_record(request.record);
-    writer.put_text(request.path.string()).put(record);
-  });
-  const Bytes told = comm_.broadcast(writer.take());
-  WireReader reader(told);
-  SaveRequest agreed;
-  agreed.path = reader.get_text();
-  const auto record = reader.get<storage::RecordBytes>();
-  agreed.record = storage::decode_record(record, "rank 0's decision");
-  return agreed;
-}
-
 /// Collective. What the save did, the same on every rank.
 void Saver::report() {
   SaveReport& report = attempt_->report;
@@ -375,6 +371,8 @@ void Saver::report() {
   const Planned& planned = attempt_->planned;
   report.tensors = planned.tensors;
   report.value_bytes = planned.value_bytes;
+  report.map_bytes = attempt_->request.record.chain.map_bytes;
+  report.is_increment = attempt_->request.record.chain.is_increment();
   report.plan_reused = planned.reused;
   const std::uint64_t written = planned.routes->blocks.size() * planned.routes->block_bytes;
   const std::uint64_t captured = attempt_->capture ? capture_memory_.size() : 0;

@@ -39,6 +39,9 @@ class Saver {
     SaveKind kind = SaveKind::integrated;
     Listener* listener = nullptr;
     Afterwards afterwards{};
+    /// The save belongs to a series of increments: marks of change in MapParameters are taken and, by
+    /// a commit, cleared. The request says whether this is one, where it can be.
+    bool incremental = false;
   };
   /// When an asynchronous save takes the values.
   struct Capturing {
@@ -91,7 +94,6 @@ class Saver {
   template <class Step>
   void watch(Step&& step);
   Error give_up();
-  [[nodiscard]] SaveRequest agree_on(const SaveRequest& request) const;
 
   Comm comm_;
   Target::Settings settings_;

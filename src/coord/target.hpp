@@ -27,6 +27,9 @@ struct SaveRequest {
   storage::Record record;
 };
 
+/// Collective. Rank 0's request on every rank.
+SaveRequest agree_on(const Comm& comm, const SaveRequest& request);
+
 /// One file of full tensors, or a directory with a file per rank.
 enum class SaveKind : bool { integrated, shards };
 
