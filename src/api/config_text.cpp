@@ -241,6 +241,7 @@ constexpr std::array kSettings{
     setting<&S::append_info>("append_info"),
     setting<&S::crc_check>("crc_check"),
     setting<&S::quarantine_damaged>("quarantine_damaged"),
+    setting<&S::incremental>("incremental"),
     setting<&S::steps_per_epoch>("steps_per_epoch"),
     setting<&S::write, &W::writer>("writer"),
     setting<&S::write, &W::block_bytes>("block_bytes"),

@@ -33,6 +33,7 @@ std::uint64_t digest_of(const CheckpointConfig& config) {
       .put(settings.lazy_capture)
       .put(settings.check_capture)
       .put(settings.quarantine_damaged)
+      .put(settings.incremental)
       .put(settings.enc_mode)
       .put(codec::fingerprint(settings.enc_key))
       .put(settings.write.writer)
@@ -237,6 +238,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
         coord::Blame::nobody);
     job.kind = settings().integrated_save ? coord::SaveKind::integrated : coord::SaveKind::shards;
     job.listener = settings().listener;
+    job.incremental = settings().incremental;
     job.afterwards = [this](const coord::SaveRequest& agreed, const SaveReport& report) {
       retain(agreed, report);
     };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "policy/chain.hpp"
+
 namespace cairn::storage {
 namespace {
 
@@ -163,12 +165,51 @@ Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t 
   return next;
 }
 
+/// `newest` and what it goes back to; ends with the full one unless one is missing.
+std::vector<const Series::Member*> Series::chain_of(const Member& newest) const {
+  std::vector<const Member*> links{&newest};
+  while (links.back()->identity.chain.is_increment()) {
+    const codec::Digest& parent = links.back()->identity.chain.parent_digest;
+    const auto at = std::ranges::find_if(
+        members_, [&](const Member& member) { return digest_of(member.identity) == parent; });
+    if (at == members_.end() || links.size() > members_.size()) break;
+    links.push_back(&*at);
+  }
+  return links;
+}
+
+std::optional<Chain> Series::increment_at(const fs::path& path) const {
+  constexpr std::size_t kLongestParent = 256;
+  const auto newest = std::ranges::find_if(
+      members_, [this](const Member& member) { return member.path == last_; });
+  if (newest == members_.end()) return std::nullopt;
+  const std::vector<const Member*> links = chain_of(*newest);
+  const Identity& base = links.back()->identity;
+  policy::ChainSoFar so_far{links.size() - 1, base.chain.map_bytes, 0};
+  for (const Member* link : links) {
+    if (is_same_checkpoint(link->path, path)) return std::nullopt;
+    so_far.increment_bytes += link->identity.chain.map_bytes;
+  }
+  so_far.increment_bytes -= base.chain.map_bytes;
+  Chain chain;
+  chain.base = base.sequence;
+  chain.position = newest->identity.chain.position + 1;
+  chain.parent = newest->path.lexically_relative(path.parent_path()).string();
+  chain.parent_digest = digest_of(newest->identity);
+  if (base.chain.is_increment() || policy::is_full_due(so_far) || chain.parent.empty() ||
+      chain.parent.size() > kLongestParent) {
+    return std::nullopt;
+  }
+  return chain;
+}
+
 void Series::committed(const fs::path& path, const Record& record) {
   // The other kinds of the name, and what stood aside since a crash, went with it.
   const auto is_same = [&](const auto& other) { return is_same_checkpoint(other.path, path); };
   std::erase_if(members_, is_same);
   std::erase_if(damaged_, is_same);
   members_.push_back({path, record, false});
+  last_ = path;
   last_sequence_ = record.sequence;
   protected_.reset();
 }
@@ -189,6 +230,7 @@ fs::path Series::quarantine(const fs::path& path) {
 
 void Series::restored(const fs::path& path) {
   protected_ = path;
+  last_ = path;
 }
 
 void Series::retain(const CheckpointPolicy& policy,
@@ -198,18 +240,23 @@ void Series::retain(const CheckpointPolicy& policy,
   std::vector<std::size_t> of_member;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].breakpoint) continue;
-    kept.push_back(
-        {members_[i].identity.sequence, members_[i].identity.saved_at, protected_ == members_[i].path});
+    const Identity& identity = members_[i].identity;
+    kept.push_back({identity.sequence, identity.saved_at, protected_ == members_[i].path,
+                    identity.chain.base});
     of_member.push_back(i);
   }
   std::set<fs::path> gone;
+  std::set<std::uint64_t> needed;  // by increments that could not be deleted
   for (const std::size_t i : policy::to_delete(kept, policy)) {
     const fs::path& path = members_[of_member[i]].path;
+    const std::uint64_t base = kept[i].base == 0 ? kept[i].sequence : kept[i].base;
+    if (needed.contains(base)) continue;
     try {
       remove_checkpoint(path, rules_.identity);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::not_found) {
         failed(path, error);
+        needed.insert(base);
         continue;
       }
     }

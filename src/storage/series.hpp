@@ -50,6 +50,11 @@ class Series {
   Next next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch,
             policy::Kind kind = policy::Kind::file);
 
+  /// What a save at `path` says of itself as an increment on the one that this run committed or
+  /// restored last; nothing where it is to be full: there is none, the increments on it are many or
+  /// large, or the save would replace what it goes back to.
+  [[nodiscard]] std::optional<Chain> increment_at(const std::filesystem::path& path) const;
+
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
   /// A load found `path` damaged: it no longer counts.
@@ -72,6 +77,7 @@ class Series {
     bool breakpoint = false;
   };
 
+  [[nodiscard]] std::vector<const Member*> chain_of(const Member& newest) const;
   void recover();
   void read();
   [[nodiscard]] std::vector<Found> list() const;
@@ -85,6 +91,7 @@ class Series {
   std::vector<Found> damaged_;
   std::uint64_t last_sequence_ = 0;
   std::optional<std::filesystem::path> protected_;
+  std::optional<std::filesystem::path> last_;  ///< committed or restored by this run
 };
 
 }  // namespace cairn::storage
