@@ -14,6 +14,7 @@
 #include "cairn/map_parameter.hpp"
 #include "command.hpp"
 #include "failure.hpp"
+#include "map_saves.hpp"
 #include "map_tasks.hpp"
 #include "statistics.hpp"
 
@@ -25,6 +26,8 @@ struct MapsArguments {
   std::uint64_t repeat = 11;
   std::vector<std::size_t> batches{1, 4096};
   std::string json;
+  std::string directory;
+  double touched = 0.01;
 };
 
 /// Operations in one timing.
@@ -179,6 +182,11 @@ void check_same(const KeySets& sets, const std::vector<NamedContender>& maps) {
 }
 
 void run_maps(const MapsArguments& arguments, const Stage& stage) {
+  if (!arguments.directory.empty()) {
+    return run_map_saves({arguments.directory, arguments.entries, arguments.touched,
+                          arguments.repeat, arguments.json},
+                         stage);
+  }
   if (stage.world.ranks() != 1) throw UsageError("maps: one rank expected");
   const KeySets sets = make_keys(arguments.entries);
   const std::vector<Row> rows = make_rows(*std::ranges::max_element(arguments.batches));
@@ -213,7 +221,7 @@ void run_maps(const MapsArguments& arguments, const Stage& stage) {
 
 void add_maps_command(CLI::App& app, Command& chosen) {
   CLI::App* command =
-      app.add_subcommand("maps", "time a MapParameter against Abseil's flat_hash_map");
+      app.add_subcommand("maps", "time a MapParameter against Abseil's flat_hash_map, or its saves");
   auto arguments = std::make_shared<MapsArguments>();
   command->add_option("--entries", arguments->entries, "in each map")
       ->check(CLI::PositiveNumber)
@@ -224,6 +232,13 @@ void add_maps_command(CLI::App& app, Command& chosen) {
   command->add_option("--batches", arguments->batches, "keys in one call")
       ->delimiter(',')
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--directory,-d", arguments->directory,
+                      "time full saves, increments and a restart there instead, on any number of "
+                      "ranks");
+  command->add_option("--touched", arguments->touched, "with --directory: the part of the entries "
+                                                       "that is put between two saves")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--json", arguments->json, "write all figures to this file too");
   command->callback([arguments, &chosen] {
