@@ -84,6 +84,10 @@ std::span<const MapOrder::Entry> MapReader::entries(std::size_t first, std::size
   return std::span(kept_).subspan(begins_[first] - begins_[first_], begins_[last] - begins_[first]);
 }
 
+void MapReader::expect(std::size_t first, std::size_t last) {
+  if (begins_[last] - begins_[first] <= kMostKept) static_cast<void>(entries(first, last));
+}
+
 void MapReader::read(MapPart part, std::uint64_t first, std::uint64_t last, std::byte* out) {
   while (first < last) {
     const auto above = std::ranges::upper_bound(begins_, first);

@@ -33,7 +33,7 @@ struct MapSource {
 class MapReader {
  public:
   /// At most so many entries are kept, where a bucket has no more.
-  static constexpr std::uint64_t kMostKept = std::uint64_t{1} << 20;
+  static constexpr std::uint64_t kMostKept = std::uint64_t{1} << 21;
 
   MapReader(const MapSource& source, unsigned bucket_bits);
 
@@ -41,6 +41,9 @@ class MapReader {
   [[nodiscard]] std::span<const std::uint64_t> counts() const noexcept { return order_.counts(); }
   /// The entries of buckets [first, last), until the next call.
   std::span<const MapOrder::Entry> entries(std::size_t first, std::size_t last);
+  /// Buckets [first, last) are asked for next, in any order: if they are not too many, one pass over
+  /// the keys is made for all of them.
+  void expect(std::size_t first, std::size_t last);
   /// What a part says of this table's entries from number `first` to `last`.
   void read(MapPart part, std::uint64_t first, std::uint64_t last, std::byte* out);
 

@@ -89,7 +89,7 @@ void MapFeed::fetch(std::vector<Need> needs) {
     most = std::max(most, steps.back().size());
   }
   // A rank that fails goes on with the steps that the others take too.
-  std::optional<Error> error;
+  std::optional<Error> error = attempt([&] { expect(steps); });
   const auto keep_error = [&](std::optional<Error> failed) {
     if (failed && !error) error = std::move(failed);
   };
@@ -177,6 +177,22 @@ std::vector<MapFeed::Step> MapFeed::steps_of(const std::vector<Need>& needs) con
     }
   }
   return steps;
+}
+
+/// Ranks need places that are near each other, but not in one order.
+void MapFeed::expect(const std::vector<std::vector<Step>>& steps) {
+  for (std::uint32_t map = 0; map < maps_.size(); ++map) {
+    std::size_t first = ~std::size_t{0};
+    std::size_t last = 0;
+    for (const std::vector<Step>& of_rank : steps) {
+      for (const Step& step : of_rank) {
+        if (step.need->map != map) continue;
+        first = std::min(first, step.first_bucket);
+        last = std::max(last, step.last_bucket);
+      }
+    }
+    if (first < last) open_[map].reader->expect(first, last);
+  }
 }
 
 /// This rank's entries of some buckets: all keys, then what the part says of them.

@@ -73,6 +73,7 @@ class MapFeed {
   void open_needed(const std::vector<std::vector<Need>>& needs);
   void open(std::uint32_t map);
   [[nodiscard]] std::vector<Step> steps_of(const std::vector<Need>& needs) const;
+  void expect(const std::vector<std::vector<Step>>& steps);
   [[nodiscard]] Bytes pack(const Step& step);
   void take(const Step& step, const std::vector<Bytes>& from);
   [[nodiscard]] std::byte* bytes_of(const Need& need);
