@@ -56,7 +56,8 @@ struct Saver::Attempt {
         progress(job.listener, {.path = request.path,
                                 .step = request.record.step,
                                 .sequence = request.record.sequence,
-                                .rank = rank}) {}
+                                .rank = job.kind == SaveKind::lone ? job.lone_rank : rank,
+                                .alone = job.kind == SaveKind::lone}) {}
 
   SaveRequest request;
   Afterwards afterwards;
@@ -72,21 +73,10 @@ struct Saver::Attempt {
   std::optional<Error> error;  ///< of this rank, not settled yet; after (4), of all
 };
 
-namespace {
-
-/// Whether MPI takes calls of any thread on every rank.
-bool agree_on_threads(const Comm& comm) {
-  int level = MPI_THREAD_SINGLE;
-  MPI_Query_thread(&level);
-  return all_of<std::int32_t>(comm, level == MPI_THREAD_MULTIPLE ? 1 : 0, MPI_MIN) == 1;
-}
-
-}  // namespace
-
 Saver::Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection)
     : comm_(comm, options.deadline),
       settings_{options, std::move(protection), count_hosts(comm_)},
-      threads_(agree_on_threads(comm_)),
+      threads_(takes_any_thread(comm_)),
       planner_(comm_, settings_) {}
 
 Saver::~Saver() { rest(); }
@@ -129,14 +119,20 @@ void Saver::start(const Job& job, Capturing capturing) {
 void Saver::begin(const Job& job) {
   rest();
   attempt_ = std::make_unique<Attempt>(job, agree_on(comm_, job.request), comm_.rank());
+  last_request_ = attempt_->request;
   attempt_->progress.hold();
   attempt_->progress.started();
   watch([&] {
     attempt_->progress.enter(Phase::planning);
     attempt_->maps = std::make_unique<MapSave>(comm_, job.state, job.kind, job.incremental,
                                                attempt_->request.record);
-    attempt_->planned = planner_.plan(attempt_->maps->entries(), job.kind, attempt_->request);
+    const State& state = attempt_->maps->entries();
+    attempt_->planned =
+        job.kind == SaveKind::lone
+            ? planner_.plan_alone(state, job.lone_block_bytes, attempt_->request)
+            : planner_.plan(state, job.kind, attempt_->request);
   });
+  structure_was_known_ = attempt_->planned.reused;
   attempt_->report.path = attempt_->request.path;
 }
 

@@ -42,6 +42,9 @@ class Saver {
     /// The save belongs to a series of increments: marks of change in MapParameters are taken and, by
     /// a commit, cleared. The request says whether this is one, where it can be.
     bool incremental = false;
+    // With `SaveKind::lone`, on a conversation of a rank with itself:
+    std::uint64_t lone_block_bytes = 0;
+    int lone_rank = 0;  ///< in the conversation of all
   };
   /// When an asynchronous save takes the values.
   struct Capturing {
@@ -69,8 +72,14 @@ class Saver {
   SaveReport finish(bool waits);
   /// Local. On return nothing runs in the background, `afterwards` least of all.
   void rest() { background_.wait(); }
+  /// Local. Ranks are gone: this one makes no more calls, whatever is under way.
+  void abandon() const noexcept { comm_.give_up(); }
 
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
+  /// Local. What rank 0 decided of the last save that was begun.
+  [[nodiscard]] const SaveRequest& last_request() const noexcept { return last_request_; }
+  /// Local. Whether the last save that was begun had the structure of the one before.
+  [[nodiscard]] bool structure_was_known() const noexcept { return structure_was_known_; }
 
  private:
   struct Attempt;
@@ -101,6 +110,8 @@ class Saver {
   Planner planner_;
   storage::AlignedBuffer capture_memory_;
   std::unique_ptr<Attempt> attempt_;
+  SaveRequest last_request_;
+  bool structure_was_known_ = false;
   bool under_way_ = false;
   Background background_;  // last: its job uses the rest
 };

@@ -207,6 +207,7 @@ std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
   header.required_features = record.required_features;
   header.shard = of.shard;
   header.shards = of.shards;
+  if (of.lone) header.required_features = kLoneShardFeature;
   return std::make_unique<SealedWriter>(protection.enc_key, header);
 }
 

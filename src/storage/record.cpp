@@ -58,7 +58,7 @@ void check_kind(std::uint8_t kind, const std::string& where) {
 void check_features(const std::string& required, const std::string& where) {
   std::istringstream words(required);
   for (std::string word; words >> word;) {
-    if (word == kMapFeature || word == kIncrementFeature) continue;
+    if (word == kMapFeature || word == kIncrementFeature || word == kLoneShardFeature) continue;
     throw Error(ErrorCode::mismatch,
                 where + " needs the feature '" + word + "', which this reader does not know");
   }
