@@ -250,7 +250,8 @@ TEST(ConfigJson, UnknownNameThenAnErrorThatListsTheValidOnes) {
             "there is no setting \"save_every\"; the settings are save_checkpoint_steps, "
             "save_checkpoint_seconds, keep_checkpoint_max, keep_checkpoint_per_n_minutes, "
             "integrated_save, async_save, lazy_capture, check_capture, enc_key, enc_mode, "
-            "append_info, crc_check, quarantine_damaged, incremental, steps_per_epoch, writer, "
+            "append_info, crc_check, exception_save, exception_save_timeout_seconds, stop_before, "
+            "on_save_failure, quarantine_damaged, incremental, steps_per_epoch, writer, "
             "block_bytes, staging_bytes, durable, deadline_seconds, stale_after_hours");
 }
 
@@ -390,6 +391,10 @@ TEST(ConfigText, WrittenOutThenALineForEachSettingResolved) {
             "enc_mode: AES-GCM\n"
             "append_info: none\n"
             "crc_check: false\n"
+            "exception_save: false\n"
+            "exception_save_timeout_seconds: 60\n"
+            "stop_before: none\n"
+            "on_save_failure: fail\n"
             "quarantine_damaged: false\n"
             "incremental: false\n"
             "steps_per_epoch: 12\n"

@@ -1,8 +1,11 @@
 // Links of a chain of increments that are missing, damaged, swapped or foreign: each is named, and a
 // restore falls back to the newest whole chain.
+#include <array>
 #include <optional>
 
+#include "cairn/inspect.hpp"
 #include "maps/table.hpp"
+#include "storage/image.hpp"
 
 namespace cairn::test {
 namespace {
@@ -120,6 +123,72 @@ TEST_F(ChainDamage, ALinkInAnotherPlaceThenItIsMissing) {
     fs::rename(link(2), path("z") / "run-1_2.h5");
   });
   expect_broken(3, 1, {"run-1_2.h5, is missing"});
+}
+
+/// Where a dataset of the map lies in a plain file of the chain.
+std::uint64_t place_in(const fs::path& file, const std::string& dataset) {
+  const auto image = storage::ImageFile::open(file, {});
+  for (const PlacedTensor& tensor : storage::read_index(image).tensors) {
+    if (tensor.family == Family::map_parameter && tensor.name == dataset) return tensor.offset;
+  }
+  ADD_FAILURE() << dataset << " is not in " << file;
+  return 0;
+}
+
+TEST_F(ChainDamage, AStatusThatThereIsNotThenDamaged) {
+  on_root([&] {
+    const auto at = static_cast<std::streamoff>(place_in(link(3), "emb/statuses"));
+    std::fstream out(link(3), std::ios::binary | std::ios::in | std::ios::out);
+    out.seekp(at);
+    out.put('\x07');
+  });
+  State state;
+  MapParameter map = MapParameter::of<std::int64_t, float>({MapAndTruth::kRow});
+  state.add("emb", map);
+  expect_error([&] { load(MPI_COMM_WORLD, link(4), state); }, ErrorCode::damaged,
+               {"run-1_3.h5", "map_parameter \"emb\" has the status 7 in an increment",
+                "unspecified"});
+}
+
+TEST_F(ChainDamage, AKeyTwiceInTheBaseThenDamaged) {
+  on_root([&] {
+    const auto at = static_cast<std::streamoff>(place_in(link(1), "emb/keys"));
+    std::fstream out(link(1), std::ios::binary | std::ios::in | std::ios::out);
+    std::array<char, 8> key{};
+    out.seekg(at);
+    out.read(key.data(), key.size());
+    out.seekp(at + 8);
+    out.write(key.data(), key.size());
+  });
+  State state;
+  MapParameter map = MapParameter::of<std::int64_t, float>({MapAndTruth::kRow});
+  state.add("emb", map);
+  expect_error([&] { load(MPI_COMM_WORLD, link(1), state); }, ErrorCode::damaged,
+               {"run-1_1.h5 holds a key of a MapParameter twice"});
+}
+
+TEST_F(ChainDamage, ABrokenChainThenWhoOnlyLooksSaysSo) {
+  for (const CheckpointInfo& info : list(path("x")).checkpoints) {
+    EXPECT_EQ(info.increment, info.step - 1);
+    EXPECT_EQ(info.base, info.step == 1 ? 0U : 1U);
+    EXPECT_FALSE(info.broken.has_value());
+  }
+  EXPECT_TRUE(verify(MPI_COMM_WORLD, link(6)).good());
+  const Contents contents = inspect(link(2));
+  ASSERT_EQ(contents.maps.size(), 1U);
+  EXPECT_EQ(contents.maps[0].name, "emb");
+  EXPECT_EQ(contents.maps[0].row_shape, (Shape{MapAndTruth::kRow}));
+  EXPECT_GT(contents.maps[0].entries, 50U);
+  EXPECT_LE(contents.maps[0].entries, 200U);
+  EXPECT_TRUE(contents.tensors.empty());
+  on_root([&] { fs::remove(link(4)); });
+  for (const CheckpointInfo& info : list(path("x")).checkpoints) {
+    EXPECT_EQ(info.broken.has_value(), info.step > 4) << info.path;
+  }
+  const VerifyReport report = verify(MPI_COMM_WORLD, link(6));
+  ASSERT_EQ(report.damage.size(), 1U);
+  EXPECT_NE(report.damage[0].reason.find("run-1_4.h5, is missing"), std::string::npos);
+  EXPECT_TRUE(verify(MPI_COMM_WORLD, link(3)).good());
 }
 
 /// The chain moves as a whole.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cairn/error.hpp"
+#include "storage/chain_link.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -19,7 +20,7 @@ std::string describe(const Stored& increment) {
 }
 
 Stored open_parent(const Comm& comm, const Stored& child, const storage::Unlock& unlock) {
-  const auto path = child.path.parent_path() / child.identity.chain.parent;
+  const auto path = storage::parent_of(child.path, child.identity);
   try {
     return open_stored(comm, path, unlock);
   } catch (const Error& error) {
@@ -33,23 +34,6 @@ Stored open_parent(const Comm& comm, const Stored& child, const storage::Unlock&
   }
 }
 
-/// That the parent is the one that was there when its child was saved.
-void check_link(const Stored& child, const Stored& parent) {
-  const storage::Chain& chain = child.identity.chain;
-  const storage::Identity& found = parent.identity;
-  const std::uint64_t base = found.chain.is_increment() ? found.chain.base : found.sequence;
-  if (storage::digest_of(found) == chain.parent_digest && base == chain.base &&
-      found.chain.position + 1 == chain.position) {
-    return;
-  }
-  refuse(child, "the one before it, " + parent.path.string() +
-                    ", is another than it was saved after: step " + std::to_string(found.step) +
-                    ", sequence number " + std::to_string(found.sequence) +
-                    (found.chain.is_increment()
-                         ? ", increment " + std::to_string(found.chain.position)
-                         : std::string(", full")));
-}
-
 }  // namespace
 
 std::vector<Stored> open_chain(const Comm& comm, const Stored& newest,
@@ -58,7 +42,9 @@ std::vector<Stored> open_chain(const Comm& comm, const Stored& newest,
   const Stored* child = &newest;
   while (child->identity.chain.is_increment()) {
     Stored parent = open_parent(comm, *child, unlock);
-    check_link(*child, parent);
+    const auto objection =
+        storage::objection_to_parent(child->identity, parent.path, parent.identity);
+    if (objection) refuse(*child, *objection);
     links.push_back(std::move(parent));
     child = &links.back();
   }
