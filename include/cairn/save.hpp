@@ -119,6 +119,10 @@ struct LoadOptions {
   /// being changed.
   bool accept_unmarked_breakpoint = false;
 
+  /// Hears of the phases of this load: `planning`, `moving`. Not owned; must outlive the call.
+  /// `ModelCheckpoint::restore` takes that of its settings where there is none here.
+  Listener* listener = nullptr;
+
   /// As in `WriteOptions`.
   std::size_t staging_bytes = std::size_t{64} << 20;
   /// As in `WriteOptions`.

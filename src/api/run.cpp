@@ -226,6 +226,7 @@ LoadOptions Run::completed_by_settings(LoadOptions options) const {
     options.enc_key = settings().enc_key;
     options.enc_mode = settings().enc_mode;
   }
+  if (options.listener == nullptr) options.listener = settings().listener;
   options.crc_check = options.crc_check || settings().crc_check;
   if (options.append_info.empty()) options.append_info = config_.append_dict();
   return options;

@@ -15,6 +15,8 @@ namespace cairn::coord {
 namespace {
 
 constexpr int kTag = 0;
+/// How long a rank that waits may need to see a question and to answer.
+constexpr std::chrono::milliseconds kForAnswers{2000};
 /// What a rank had still joined before it took its leave is given time to complete.
 constexpr std::chrono::milliseconds kAfterLeave{1000};
 /// MPI counts are int; longer messages go in parts.
@@ -106,8 +108,16 @@ void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_
                                              std::string(what) + ", but " + who + " " + gone_->why,
                 gone_->rank);
   }
+  // The roll is called so early that the answers are there when the deadline passes.
+  if (now - since <= deadline_ - std::min<std::chrono::milliseconds>(kForAnswers, deadline_ / 4)) {
+    return;
+  }
+  if (asked_ != since) {
+    asked_ = since;
+    mailbox_.call_roll();
+  }
   if (now - since <= deadline_) return;
-  const std::vector<int> missing = mailbox_.call_roll();
+  const std::vector<int> missing = mailbox_.silent();
   const std::string seconds = std::to_string(deadline_.count()) + " s";
   // The others need not wait any longer; nor does the missing one, should it come after all.
   const int blamed = missing.empty() ? rank_ : missing.front();

@@ -110,6 +110,7 @@ class Comm {
   mutable bool left_ = false;
   mutable std::optional<Mailbox::Gone> gone_;
   mutable std::chrono::steady_clock::time_point gone_at_;
+  mutable std::chrono::steady_clock::time_point asked_;  ///< the wait for which the roll was called
 };
 
 template <class T>

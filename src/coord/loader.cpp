@@ -23,6 +23,7 @@
 #include "coord/map_load.hpp"
 #include "coord/match.hpp"
 #include "coord/stored.hpp"
+#include "coord/tell.hpp"
 #include "coord/together.hpp"
 #include "policy/names.hpp"
 #include "storage/directory.hpp"
@@ -40,6 +41,7 @@ class Load {
 
   LoadReport run() {
     const auto begin = std::chrono::steady_clock::now();
+    enter(Phase::planning);
     with_state_unchanged([&] {
       open();
       run_together(comm_, [&] {
@@ -56,12 +58,19 @@ class Load {
       if (comm_.rank() == 0) want_plain_values();
       fill_->plan(wanted_, claims_, match_.places);
     });
+    enter(Phase::moving);
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
     return report(passed.count());
   }
 
  private:
+  void enter(Phase phase) {
+    Event event{.path = path_, .step = stored_.identity.step,
+                .sequence = stored_.identity.sequence, .rank = comm_.rank()};
+    tell(options_.listener, [&](Listener& it) { it.phase(event, phase); });
+  }
+
   void open() {
     stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check,
                                          options_.accept_unmarked_breakpoint});

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <thread>
 
 namespace cairn::coord {
 namespace {
@@ -46,23 +45,18 @@ std::optional<Mailbox::Gone> Mailbox::look() {
   return std::nullopt;
 }
 
-std::vector<int> Mailbox::call_roll() {
-  constexpr std::chrono::milliseconds kBetweenLooks{1};
+void Mailbox::call_roll() {
+  heard_.assign(heard_.size(), false);
   heard_[static_cast<std::size_t>(rank_)] = true;
   send_to_all({.kind = Kind::are_you_there});
-  const auto end = std::chrono::steady_clock::now() + kGrace;
-  while (std::ranges::find(heard_, false) != heard_.end() &&
-         std::chrono::steady_clock::now() < end) {
-    // Who says that another one is gone asks for us no longer, but is there.
-    while (look()) {
-    }
-    std::this_thread::sleep_for(kBetweenLooks);
-  }
-  std::vector<int> missing;
+}
+
+std::vector<int> Mailbox::silent() const {
+  std::vector<int> ranks;
   for (int rank = 0; rank < size_; ++rank) {
-    if (!heard_[static_cast<std::size_t>(rank)]) missing.push_back(rank);
+    if (!heard_[static_cast<std::size_t>(rank)]) ranks.push_back(rank);
   }
-  return missing;
+  return ranks;
 }
 
 void Mailbox::tell_gone(const Gone& gone) {

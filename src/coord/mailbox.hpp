@@ -3,7 +3,6 @@
 #include <mpi.h>
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -30,19 +29,17 @@ class Mailbox {
 
   /// Local. Answers who asks for this rank. Returns the first rank that it hears is gone.
   std::optional<Gone> look();
-  /// Local, and takes up to `kGrace`: the ranks that do not answer. One that asked for this rank
-  /// before is there.
-  std::vector<int> call_roll();
+  /// Local. Asks all other ranks whether they are there.
+  void call_roll();
+  /// Local. Those that have neither answered nor asked since then.
+  [[nodiscard]] std::vector<int> silent() const;
   /// Local. Tells all other ranks.
   void tell_gone(const Gone& gone);
 
   /// "rank 2 (host n17)".
   [[nodiscard]] std::string describe(int rank) const;
-  /// What `call_roll` found, as a sentence.
+  /// What `silent` found, as a sentence.
   [[nodiscard]] std::string describe(std::span<const int> missing) const;
-
-  /// How long a rank that waits may need to see a question.
-  static constexpr std::chrono::milliseconds kGrace{2000};
 
  private:
   static constexpr std::size_t kHostBytes = 64;
