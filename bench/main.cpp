@@ -75,6 +75,7 @@ int run(int argc, char** argv) {
   add_compare_command(app, command);
   add_soak_worker_command(app, command);
   app.add_subcommand("soak", "jobs that save, restore, die and are damaged at random");  // main's
+  add_maps_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

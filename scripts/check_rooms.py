@@ -24,7 +24,8 @@ MAY = {
 TOOLS_MAY = re.compile(r"CLI/.*|nlohmann/.*|mpi\.h|unistd\.h|[a-z_]+")
 
 # The public headers that are plain values; every room may use them. The rest need MPI.
-VALUES = {"append_info", "config", "dtype", "error", "export", "key", "listener", "options", "slice", "source", "state"}
+VALUES = {"append_info", "config", "dtype", "error", "export", "key", "listener", "map_parameter", "options", "slice",
+          "source", "state"}
 
 # Foreign headers and the rooms that may include them.
 FOREIGN = {
@@ -34,7 +35,8 @@ FOREIGN = {
     r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
     r"nlohmann/.*": {"api", "tools"},
     r"spdlog/.*": {"api"},
-    r"sys/mman\.h": {"codec", "storage"},  # keys lie in pages of their own
+    # Keys lie in pages of their own, large tables in huge ones.
+    r"sys/mman\.h": {"base", "codec", "storage"},
 }
 
 # HDF5 takes the communicator for its MPI-IO driver as a value; it is handed on, not used.

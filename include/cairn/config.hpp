@@ -139,6 +139,14 @@ struct CheckpointSettings {
   /// true: a `restore` that succeeded renames the damaged checkpoints it passed over to
   /// `<name>.damaged`, which nothing reads or deletes any more. false: they stay where they are.
   bool quarantine_damaged = false;
+  /// true: of the MapParameters in a State, a save stores only what changed since the checkpoint before
+  /// it, as an *increment*; tensors are stored whole each time. The first save of a series is full;
+  /// so is one after 64 increments, or when these have stored as many bytes of entries as the full
+  /// one, or when a map is not as it was after the last save or restore of this series plus what its
+  /// own `put`, `erase` and `clear` did. An increment can be loaded while all that it goes back to is
+  /// there: retention deletes such a chain only as a whole, and `keep_checkpoint_max` may be exceeded
+  /// by that.
+  bool incremental = false;
   /// Names and epochs need it: epoch = (step - 1) / n + 1. 0: the epoch is always 1.
   std::uint64_t steps_per_epoch = 0;
 
@@ -213,6 +221,9 @@ class CAIRN_API CheckpointConfig {
   [[nodiscard]] EncMode enc_mode() const noexcept { return settings_.enc_mode; }
   /// Whether saves take CRCs and restores ask for them.
   [[nodiscard]] bool crc_check() const noexcept { return settings_.crc_check; }
+  /// Whether saves of MapParameters are increments: `incremental`. (The name is that of MindSpore's
+  /// attribute.)
+  [[nodiscard]] bool map_param_inc() const noexcept { return settings_.incremental; }
   /// Whether exceptions and signals lead to a breakpoint.
   [[nodiscard]] bool exception_save() const noexcept { return settings_.exception_save; }
   /// 0 where the epoch is always 1.

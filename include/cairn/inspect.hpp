@@ -35,6 +35,12 @@ struct CheckpointInfo {
   Time saved_at{};                    ///< as the saving run's clock had it
   RunId run_id{};                     ///< of the run that saved it
   std::uint64_t bytes = 0;            ///< on the disk, of all its files
+  /// Of an increment of MapParameters: the how manyth it is on the full one, from 1. 0: full.
+  std::uint64_t increment = 0;
+  std::uint64_t base = 0;             ///< of an increment: `sequence` of that full one
+  /// Of an increment: which of those that it goes back to is missing or another, in words. It cannot
+  /// be loaded then. Nothing: all are there, though their values may be damaged.
+  std::optional<std::string> broken;
   /// Why it cannot be read. Series, epoch and step are those of its name then, the rest is 0.
   std::optional<Error> problem;
   /// It is whole and says that it is another checkpoint than its name says: what it is. `restore`
@@ -101,6 +107,16 @@ struct StoredInfo {
   std::optional<Error> problem;  ///< why it cannot be read
 };
 
+/// What is stored of a MapParameter.
+struct StoredMapParameter {
+  std::string name;           ///< as it was given to `State::add`
+  DType key_dtype{};          ///< int32 or int64
+  DType dtype{};              ///< of a row's elements
+  Shape row_shape;            ///< of a row
+  std::uint64_t entries = 0;  ///< that are stored: all, or those that an increment changes
+  std::uint64_t bytes = 0;    ///< of their keys, statuses and rows
+};
+
 /// One file of a checkpoint.
 struct StoredFile {
   std::filesystem::path path;    ///< where it is
@@ -121,6 +137,7 @@ struct Contents : CheckpointInfo {
   std::vector<StoredFile> files;   ///< the one; of shards the index, then each shard
   std::vector<StoredTensor> tensors;  ///< in bytewise order of their names
   std::vector<StoredInfo> append_info;  ///< in bytewise order of the keys
+  std::vector<StoredMapParameter> maps;  ///< in bytewise order of their names
 };
 
 /// What opens an encrypted checkpoint.
@@ -160,7 +177,8 @@ struct VerifyReport {
   std::uint64_t files = 0;                   ///< that it consists of
   std::uint64_t blocks = 0;                  ///< that were read
   std::uint64_t bytes = 0;                   ///< that were read
-  std::vector<Damage> damage;                ///< by file and offset
+  /// By file and offset; at the end, of an increment, that what it goes back to is not there.
+  std::vector<Damage> damage;
   std::optional<std::string> misnamed;       ///< as in `CheckpointInfo`
 
   /// Local. Whether nothing is damaged.
@@ -170,7 +188,8 @@ struct VerifyReport {
 /// Collective over `comm`, which is duplicated and never used itself.
 /// Reads every byte of the checkpoint at `path` (rank 0's counts), the ranks sharing the work, and
 /// checks it against whatever the checkpoint has to check it against. Goes on after damage, which
-/// is reported and not thrown. On Error (`not_found`, `wrong_key`, `io`, …) every rank throws the
+/// is reported and not thrown. Of an increment, what it goes back to is looked for, but not verified
+/// itself. On Error (`not_found`, `wrong_key`, `io`, …) every rank throws the
 /// same one.
 CAIRN_API VerifyReport verify(MPI_Comm comm, const std::filesystem::path& path,
                               const VerifyOptions& options = {});

@@ -53,6 +53,8 @@ struct SaveReport {
   std::uint64_t file_bytes = 0;   ///< its length
   std::uint64_t value_bytes = 0;  ///< of the state's tensors in full, replicas counted once
   std::uint64_t tensors = 0;      ///< of the state, how many
+  std::uint64_t map_bytes = 0;    ///< of the entries of MapParameters that were stored
+  bool is_increment = false;      ///< those are what changed since the checkpoint before
   /// Seconds of each phase on rank 0, indexed by `Phase`; `retaining` comes after the report.
   std::array<double, kPhaseCount> seconds{};
   /// What the program waited for this save, on the rank that waited longest: all of it, but with
@@ -136,6 +138,7 @@ struct LoadReport {
   Time saved_at{};                 ///< as the saving run's clock had it
   std::string series;              ///< "run" or "run_1"; empty: saved by `save`
   std::uint64_t tensors = 0;       ///< how many the file has, append_info not counted
+  std::uint64_t increments = 0;    ///< on a full checkpoint, that were replayed for MapParameters
   /// What was appended: its values; of tensors dtype and shape.
   AppendedInfo append_info;
   std::uint64_t bytes_filled = 0;  ///< of slices, over all ranks

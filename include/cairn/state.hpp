@@ -9,6 +9,7 @@
 
 #include "cairn/dtype.hpp"
 #include "cairn/export.hpp"
+#include "cairn/map_parameter.hpp"
 #include "cairn/slice.hpp"
 #include "cairn/source.hpp"
 
@@ -18,6 +19,8 @@ namespace cairn {
 enum class Family : std::uint8_t {
   parameter,    ///< what `State::add` adds
   append_info,  ///< what Cairn adds for `append_info`
+  /// What Cairn makes of a `MapParameter`: "<name>/keys", "<name>/values" and so on.
+  map_parameter,
 };
 
 /// What one rank holds: named slices of global tensors. It copies no values and owns none; build
@@ -58,8 +61,23 @@ class CAIRN_API State {
     return add_entry({std::move(name), std::move(slice), std::move(source), std::nullopt});
   }
 
+  /// Local. A hash table whose keys are spread over the ranks. It is not owned and must live as long
+  /// as this State is used. Every rank of a save or load adds the same maps, under the same names and
+  /// made from the same settings; no two ranks hold the same key. A save takes the entries that are
+  /// there, whoever holds them. A load empties the map, gives it the stored default row and the
+  /// entries that this rank owns (`MapParameter::owner`).
+  State& add(std::string name, MapParameter& map);
+
+  /// What `add(name, map)` said.
+  struct Map {
+    std::string name;   ///< no name of a tensor: tensors may have the same
+    MapParameter* map;  ///< never null
+  };
+
   /// In the order of adding.
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
+  /// In the order of adding.
+  [[nodiscard]] const std::vector<Map>& maps() const noexcept { return maps_; }
 
  private:
   friend class StateExtension;  // Cairn's own, for the other families
@@ -67,6 +85,7 @@ class CAIRN_API State {
   State& add_entry(Entry entry);
 
   std::vector<Entry> entries_;
+  std::vector<Map> maps_;
 };
 
 }  // namespace cairn

@@ -39,7 +39,7 @@ TEST(ConfigJson, EverySettingThenAllOfThemAreTaken) {
     "save_checkpoint_steps": null, "save_checkpoint_seconds": 30, "keep_checkpoint_max": 0,
     "keep_checkpoint_per_n_minutes": 3, "integrated_save": false,
     "enc_key": {"hex": "000102030405060708090a0b0c0d0e0F"}, "enc_mode": "SM4-CBC",
-    "crc_check": true, "quarantine_damaged": true, "steps_per_epoch": 7, "writer": "mpiio",
+    "crc_check": true, "quarantine_damaged": true, "incremental": true, "steps_per_epoch": 7, "writer": "mpiio",
     "block_bytes": 65536, "staging_bytes": 1000000, "durable": false, "deadline_seconds": 9,
     "stale_after_hours": 5})");
   EXPECT_TRUE(settings.save_checkpoint_steps.is_none());
@@ -52,6 +52,7 @@ TEST(ConfigJson, EverySettingThenAllOfThemAreTaken) {
   EXPECT_EQ(settings.enc_mode, EncMode::sm4_cbc);
   EXPECT_TRUE(settings.crc_check);
   EXPECT_TRUE(settings.quarantine_damaged);
+  EXPECT_TRUE(settings.incremental);
   EXPECT_EQ(settings.steps_per_epoch, 7U);
   EXPECT_EQ(settings.write.writer, Writer::mpiio);
   EXPECT_EQ(settings.write.block_bytes, 65536U);
@@ -123,7 +124,7 @@ TEST(ConfigJson, WrongTypeForACountThenAnErrorThatNamesItAndWhatItTakes) {
 TEST(ConfigJson, WrongTypeForASwitchThenAnErrorThatNamesItAndWhatItTakes) {
   for (const std::string name :
        {"integrated_save", "async_save", "lazy_capture", "check_capture", "crc_check",
-        "quarantine_damaged", "durable"}) {
+        "quarantine_damaged", "incremental", "durable"}) {
     const std::string takes = "; it takes true or false";
     EXPECT_EQ(refusal("{\"" + name + "\": 1}"), name + " is a JSON number" + takes);
     EXPECT_EQ(refusal("{\"" + name + "\": \"true\"}"), name + " is a JSON string" + takes);
@@ -249,8 +250,9 @@ TEST(ConfigJson, UnknownNameThenAnErrorThatListsTheValidOnes) {
             "there is no setting \"save_every\"; the settings are save_checkpoint_steps, "
             "save_checkpoint_seconds, keep_checkpoint_max, keep_checkpoint_per_n_minutes, "
             "integrated_save, async_save, lazy_capture, check_capture, enc_key, enc_mode, "
-            "append_info, crc_check, quarantine_damaged, steps_per_epoch, writer, block_bytes, "
-            "staging_bytes, durable, deadline_seconds, stale_after_hours");
+            "append_info, crc_check, exception_save, exception_save_timeout_seconds, stop_before, "
+            "on_save_failure, quarantine_damaged, incremental, steps_per_epoch, writer, "
+            "block_bytes, staging_bytes, durable, deadline_seconds, stale_after_hours");
 }
 
 TEST(ConfigJson, NameInOtherLettersThenItIsUnknown) {
@@ -389,7 +391,12 @@ TEST(ConfigText, WrittenOutThenALineForEachSettingResolved) {
             "enc_mode: AES-GCM\n"
             "append_info: none\n"
             "crc_check: false\n"
+            "exception_save: false\n"
+            "exception_save_timeout_seconds: 60\n"
+            "stop_before: none\n"
+            "on_save_failure: fail\n"
             "quarantine_damaged: false\n"
+            "incremental: false\n"
             "steps_per_epoch: 12\n"
             "writer: direct\n"
             "block_bytes: 4194304\n"

@@ -66,6 +66,15 @@ TEST(SettingsTable, CrcCheckUnsetThenFalse) {
   EXPECT_FALSE(default_config().crc_check());
 }
 
+TEST(SettingsTable, IncrementalUnsetThenMapParamIncIsFalse) {
+  EXPECT_FALSE(default_config().map_param_inc());
+}
+
+TEST(SettingsTable, IncrementalGivenThenReadBackAsMapParamInc) {
+  EXPECT_TRUE(CheckpointConfig({.incremental = true}).map_param_inc());
+  EXPECT_FALSE(CheckpointConfig({.incremental = false}).map_param_inc());
+}
+
 TEST(SettingsTable, StepsPerEpochUnsetThenZero) {
   EXPECT_EQ(default_config().steps_per_epoch(), 0U);
 }

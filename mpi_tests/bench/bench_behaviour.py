@@ -86,11 +86,23 @@ def sizes_of_blocks_and_staging_do_not_matter_to_the_values(bench):
     bench.load(WORKLOADS / "medium.json", 2, path, "--staging-bytes", "1MiB")
 
 
+def maps_are_timed_and_hold_the_same(bench):
+    report = bench.scratch / "maps.json"
+    output = bench.run(1, "maps", "--entries", 3000, "--repeat", 2, "--batches", "1,64", "--json", report)
+    told = json.loads(report.read_text(encoding="utf-8"))["operations"]
+    check(len(told) == 14 and {"get uniform, 1", "put skewed, 64"} <= told.keys(), output)
+    compared = "SKIPPED" not in output
+    for name, operation in told.items():
+        check(all(len(turns) == 2 and min(turns) > 0 for turns in operation["ns"].values()), name)
+        check(("absl rows" in operation["ns"]) == compared == ("ratio to the fastest other" in operation), name)
+    bench.run(2, "maps", "--entries", 3000, expect=USAGE)
+
+
 def test(bench):
     for story in (a_changed_element_is_named, another_step_is_a_difference, wrong_calls_are_usage_errors,
                   what_cairn_refuses_is_a_failure, a_run_goes_on_where_it_stopped,
                   repeats_replace_and_reuse_the_plan,
-                  sizes_of_blocks_and_staging_do_not_matter_to_the_values):
+                  sizes_of_blocks_and_staging_do_not_matter_to_the_values, maps_are_timed_and_hold_the_same):
         story(bench)
         print(story.__name__.replace("_", " "), flush=True)
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace cairn::policy {
@@ -250,6 +251,50 @@ TEST(Retention, AnyPolicyThenTheNewestNeverGoes) {
       EXPECT_THAT(to_delete(one_a_second(count), per_minutes(n)), Not(Contains(count - 1)));
     }
   }
+}
+
+/// "F" is a full one, "i" an increment on the last full one; one a second, from 1 on.
+std::vector<Kept> chains(const std::string& kinds) {
+  std::vector<Kept> kept;
+  std::uint64_t base = 0;
+  for (const char kind : kinds) {
+    Kept one = saved_at(static_cast<std::int64_t>(kept.size()) + 1);
+    if (kind == 'F') base = one.sequence;
+    one.base = kind == 'F' ? 0 : base;
+    kept.push_back(one);
+  }
+  return kept;
+}
+
+TEST(Chains, IncrementsOfTheNewestThenNoneGoesHoweverManyTheyAre) {
+  EXPECT_THAT(to_delete(chains("Fiiiii"), at_most(2)), IsEmpty());
+  EXPECT_THAT(to_delete(chains("Fiiiii"), at_most(1)), IsEmpty());
+}
+
+TEST(Chains, AnOldChainThenItGoesWholeIncrementsBeforeTheirBase) {
+  EXPECT_THAT(to_delete(chains("FiiFii"), at_most(3)), ElementsAre(2, 1, 0));
+  EXPECT_THAT(to_delete(chains("FiFiiF"), at_most(1)), ElementsAre(1, 0, 4, 3, 2));
+}
+
+TEST(Chains, FewerThanTheMaximumWouldStayThenTheChainStays) {
+  EXPECT_THAT(to_delete(chains("FiiFii"), at_most(4)), IsEmpty());
+  EXPECT_THAT(to_delete(chains("FiiFi"), at_most(3)), IsEmpty());
+  EXPECT_THAT(to_delete(chains("FiiFii"), at_most(5)), IsEmpty());
+}
+
+TEST(Chains, OneIsProtectedThenItsChainStaysAndOthersGo) {
+  EXPECT_THAT(to_delete(with_protected(chains("FiFiF"), 1), at_most(1)), ElementsAre(3, 2));
+}
+
+TEST(Chains, OneStaysByTheMinutesThenItsChainStays) {
+  std::vector<Kept> kept = chains("FiFiFi");
+  const Seconds times{0, 30, 70, 80, 90, 100};
+  for (std::size_t i = 0; i < kept.size(); ++i) kept[i].saved_at = kStart + seconds{times[i]};
+  // 0 stays as the first, 70 by the rule; the last chain has the newest.
+  EXPECT_THAT(to_delete(kept, per_minutes(1)), IsEmpty());
+  kept[2].saved_at = kStart + seconds{50};
+  kept[3].saved_at = kStart + seconds{55};
+  EXPECT_THAT(to_delete(kept, per_minutes(1)), ElementsAre(3, 2));
 }
 
 }  // namespace

@@ -251,6 +251,89 @@ TEST_F(SeriesTest, TheOneRestoredFromStaysUntilANewerOneIsCommitted) {
   EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_2.h5"));
 }
 
+/// A full checkpoint with entries, and increments on it as `increment_at` has them.
+class SeriesOfIncrements : public SeriesTest {
+ protected:
+  void save_next(Series& series, std::uint64_t step, bool full,
+                 const CheckpointPolicy& policy = {}) {
+    Series::Next next = series.next(kHere, step, 0);
+    next.record.saved_at = now_;
+    next.record.required_features = kMapFeature;
+    const auto chain = series.increment_at(next.path);
+    ASSERT_EQ(chain.has_value(), !full) << step;
+    if (chain) next.record.chain = *chain;
+    next.record.chain.map_bytes = chain ? 10 : 1000;
+    Commit commit(next.path, sample_identity(), true);
+    cairn::testing::fill_image(commit.create(), layout(), next.record);
+    commit.publish();
+    series.committed(next.path, next.record);
+    retain(series, policy);
+  }
+};
+
+TEST_F(SeriesOfIncrements, EachIsOnTheOneBeforeIt) {
+  Series series = open();
+  for (std::uint64_t step = 1; step <= 3; ++step) save_next(series, step, step == 1);
+  const auto chain = series.increment_at(root() / "CKP-1_4.h5");
+  ASSERT_TRUE(chain.has_value());
+  EXPECT_EQ(chain->base, 1U);
+  EXPECT_EQ(chain->position, 3U);
+  EXPECT_EQ(chain->parent, "CKP-1_3.h5");
+  EXPECT_EQ(series.increment_at(root() / "sub" / "CKP-1_4.h5")->parent, "../CKP-1_3.h5");
+}
+
+TEST_F(SeriesOfIncrements, AnotherRunThenItIsFullUnlessItRestored) {
+  {
+    Series series = open();
+    for (std::uint64_t step = 1; step <= 3; ++step) save_next(series, step, step == 1);
+  }
+  Series series = open();
+  EXPECT_FALSE(series.increment_at(root() / "CKP-1_4.h5").has_value());
+  series.restored(root() / "CKP-1_2.h5");
+  EXPECT_EQ(series.increment_at(root() / "CKP-1_4.h5")->position, 2U);
+}
+
+TEST_F(SeriesOfIncrements, ALinkIsGoneOrWouldBeReplacedThenTheNextIsFull) {
+  {
+    Series series = open();
+    for (std::uint64_t step = 1; step <= 4; ++step) save_next(series, step, step == 1);
+    EXPECT_FALSE(series.increment_at(root() / "CKP-1_2.h5").has_value());
+    EXPECT_FALSE(series.increment_at(root() / "CKP-1_2.shards").has_value());
+  }
+  fs::remove(at("CKP-1_2.h5"));
+  Series series = open();
+  series.restored(root() / "CKP-1_4.h5");
+  EXPECT_FALSE(series.increment_at(root() / "CKP-1_5.h5").has_value());
+}
+
+TEST_F(SeriesOfIncrements, AnIncrementCannotBeDeletedThenWhatItNeedsStays) {
+  Series series = open();
+  for (std::uint64_t step = 1; step <= 3; ++step) save_next(series, step, step == 1);
+  save(series, 4);
+  {
+    int left = 1;  // the first rename, of the newest increment, works
+    const CallWatch watch([&](Call call) {
+      return call == Call::rename && left-- <= 0 ? EACCES : 0;
+    });
+    retain(series, keep_at_most(1));
+  }
+  EXPECT_THAT(deleted_, ElementsAre("CKP-1_3.h5"));
+  ASSERT_EQ(failed_.size(), 1U);
+  EXPECT_THAT(failed_.front(), HasSubstr("CKP-1_2.h5"));
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_1.h5", "CKP-1_2.h5", "CKP-1_4.h5"));
+  retain(series, keep_at_most(1));
+  EXPECT_THAT(deleted_, ElementsAre("CKP-1_2.h5", "CKP-1_1.h5"));
+}
+
+TEST_F(SeriesOfIncrements, RoomIsMadeThenTheOldestChainGoesWhole) {
+  Series series = open();
+  for (std::uint64_t step = 1; step <= 3; ++step) save_next(series, step, step == 1);
+  EXPECT_FALSE(series.drop_oldest().has_value());  // the newest needs them
+  save(series, 4);
+  EXPECT_TRUE(series.drop_oldest().has_value());
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_4.h5"));
+}
+
 TEST_F(SeriesTest, ADeletionThatFailsIsReportedAndTriedAgainAfterTheNextSave) {
   Series series = open();
   save(series, 1);

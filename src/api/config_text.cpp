@@ -269,6 +269,7 @@ constexpr std::array kSettings{
     setting<&S::stop_before>("stop_before"),
     setting<&S::on_save_failure>("on_save_failure"),
     setting<&S::quarantine_damaged>("quarantine_damaged"),
+    setting<&S::incremental>("incremental"),
     setting<&S::steps_per_epoch>("steps_per_epoch"),
     setting<&S::write, &W::writer>("writer"),
     setting<&S::write, &W::block_bytes>("block_bytes"),

@@ -6,7 +6,9 @@
 #include <tuple>
 
 #include "base/append_entries.hpp"
+#include "base/map_datasets.hpp"
 #include "storage/block_reader.hpp"
+#include "storage/chain_link.hpp"
 #include "storage/image.hpp"
 #include "storage/listing.hpp"
 #include "storage/shard_index.hpp"
@@ -26,6 +28,8 @@ void take_identity(const storage::Identity& identity, CheckpointInfo& info) {
   info.steps_per_epoch = identity.steps_per_epoch;
   info.saved_at = identity.saved_at;
   info.run_id = identity.run_id;
+  info.increment = identity.chain.position;
+  info.base = identity.chain.base;
 }
 
 /// All that a damaged checkpoint still has.
@@ -46,6 +50,7 @@ CheckpointInfo info_of(const storage::Listed& listed) {
   info.misnamed = storage::misnaming(listed);
   if (listed.identity) {
     take_identity(*listed.identity, info);
+    info.broken = storage::find_broken_link(listed.path, *listed.identity);
   } else if (listed.name) {
     take_name(*listed.name, info);
   }
@@ -93,6 +98,21 @@ StoredTensor tensor_of(const TensorInfo& tensor) {
   return {tensor.name, tensor.dtype, tensor.shape, bytes, {}};
 }
 
+void take_maps(const fs::path& path, const std::vector<TensorInfo>& tensors, Contents& contents) {
+  try {
+    for (const StoredMap& map : maps_in(tensors)) {
+      const TensorInfo& keys = tensors[map.place(MapPart::keys)];
+      const TensorInfo& row = tensors[map.place(MapPart::default_row)];
+      const std::uint64_t entry =
+          size_of(keys.dtype) + 1 + element_count(row.shape) * size_of(row.dtype);
+      contents.maps.push_back(
+          {map.name, keys.dtype, row.dtype, row.shape, map.entries, map.entries * entry});
+    }
+  } catch (const Error& error) {
+    throw Error(error.code(), path.string() + ": " + error.what());
+  }
+}
+
 void take_mode(const storage::ImageFile& file, Contents& contents) {
   if (file.sealed() != nullptr) contents.enc_mode = file.sealed()->header.mode;
 }
@@ -133,12 +153,14 @@ void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& c
       take_info(info_of(placed, file, reader), contents);
       continue;
     }
+    if (placed.family == Family::map_parameter) continue;
     StoredTensor tensor = tensor_of(placed);
     if (placed.offset != kNoOffset) {
       tensor.pieces.push_back({Shape(placed.shape.size(), 0), placed.shape, 0, placed.offset});
     }
     contents.tensors.push_back(std::move(tensor));
   }
+  take_maps(path, {image.tensors.begin(), image.tensors.end()}, contents);
 }
 
 /// What a shard holds; nothing where it cannot be read, which is noted.
@@ -212,9 +234,11 @@ void take_shards(const fs::path& directory, const storage::Unlock& unlock, Conte
       take_info(info_of(stored, shards, contents), contents);
       continue;
     }
+    if (stored.family == Family::map_parameter) continue;
     contents.tensors.push_back(tensor_of(stored, shards));
     contents.value_bytes += contents.tensors.back().bytes;
   }
+  take_maps(directory, {read.index.tensors.begin(), read.index.tensors.end()}, contents);
 }
 
 }  // namespace

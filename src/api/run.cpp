@@ -29,6 +29,7 @@ std::uint64_t digest_of(const CheckpointConfig& config) {
       .put(settings.lazy_capture)
       .put(settings.check_capture)
       .put(settings.quarantine_damaged)
+      .put(settings.incremental)
       .put(settings.exception_save)
       .put(settings.on_save_failure)
       .put(settings.stop_before.has_value())

@@ -40,6 +40,7 @@ void Run::save_alone(const State& state) {
   if (standing_.updating) return tell_not_saved("values were being updated");
   if (!alone_) return tell_not_saved("no step of this run was complete");
   const State& saved = settings().saved_network ? *settings().saved_network : state;
+  if (!saved.maps().empty()) return tell_not_saved("MapParameters are saved by all ranks only");
   const State entries = with_append_info(
       saved, policy::with_counters(config_.append_dict(), standing_.step,
                                    settings().steps_per_epoch));

@@ -106,6 +106,7 @@ coord::Saver::Job Run::job_for(std::uint64_t step, const State& trained, Checkpo
   }
   job.kind = settings().integrated_save ? coord::SaveKind::integrated : coord::SaveKind::shards;
   job.listener = settings().listener;
+  job.incremental = settings().incremental;
   job.afterwards = [this](const coord::SaveRequest& agreed, const SaveReport& report) {
     retain(agreed, report);
   };

@@ -74,6 +74,9 @@ coord::SaveRequest RunSeries::next(std::uint64_t step, storage::CheckpointKind w
   coord::SaveRequest request{std::move(next.path), std::move(next.record)};
   request.record.run_id = run_id_;
   request.record.saved_at = clock_();
+  if (settings().incremental) {
+    request.record.chain = series_->increment_at(request.path).value_or(storage::Chain{});
+  }
   return request;
 }
 

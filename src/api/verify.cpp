@@ -5,6 +5,8 @@
 #include "coord/together.hpp"
 #include "coord/verifier.hpp"
 #include "policy/resolution.hpp"
+#include "storage/chain_link.hpp"
+#include "storage/listing.hpp"
 
 namespace cairn {
 namespace {
@@ -28,7 +30,22 @@ VerifyReport verify(MPI_Comm comm, const std::filesystem::path& path,
     storage::check(unlock);
   });
   coord::check_same(own, digest_of(unlock), "the options of a verification (enc_key, enc_mode)");
-  return coord::verify_checkpoint(own, path, unlock, options.progress);
+  VerifyReport report = coord::verify_checkpoint(own, path, unlock, options.progress);
+  WireWriter writer;
+  coord::run_on_root(own, [&] {
+    const storage::Listed listed = storage::look_at_one(report.path);
+    if (!listed.identity) return;
+    if (auto broken = storage::find_broken_link(listed.path, *listed.identity)) {
+      writer.put_text(*broken);
+    }
+  });
+  const Bytes told = own.broadcast(writer.take());
+  if (!told.empty()) {
+    report.damage.push_back(
+        {report.path, std::nullopt, 0, "what it goes back to is not whole: " +
+                                           WireReader(told).get_text(), {}});
+  }
+  return report;
 }
 
 }  // namespace cairn

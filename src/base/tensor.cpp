@@ -1,14 +1,22 @@
 #include "base/tensor.hpp"
 
+#include <array>
+
 namespace cairn {
+namespace {
+
+/// By family.
+constexpr std::array<const char*, 3> kLabels{"tensor \"", "append_info \"", "map_parameter \""};
+constexpr std::array<const char*, 3> kListed{"", "append_info/", "map_parameter/"};
+
+}  // namespace
 
 std::string label(Family family, std::string_view name) {
-  const char* const what = family == Family::parameter ? "tensor \"" : "append_info \"";
-  return what + std::string(name) + "\"";
+  return kLabels[static_cast<std::size_t>(family)] + std::string(name) + "\"";
 }
 
 std::string listed_name(Family family, std::string_view name) {
-  return (family == Family::parameter ? "" : "append_info/") + std::string(name);
+  return kListed[static_cast<std::size_t>(family)] + std::string(name);
 }
 
 std::string type_and_shape(const TensorInfo& tensor) {

@@ -34,15 +34,43 @@ std::span<std::byte> Capture::block(std::size_t n) const {
   return blocks_.subspan(n * routes_.block_bytes, routes_.block_bytes);
 }
 
-void Capture::take(std::span<const SliceAccess> slices) {
+void Capture::take(std::span<const SliceAccess> slices, std::size_t end) {
   const auto failed = attempt([&] {
     for (std::size_t n = 0; n < routes_.blocks.size(); ++n) {
       zero_gaps(routes_, routes_.blocks[n], block(n));
     }
-    for (const plan::Holding& holding : routes_.mine) take_own(slices, holding);
-    for (std::size_t n = 0; n < routes_.messages.size(); ++n) pack(slices, n);
+    for (const plan::Holding& holding : routes_.mine) {
+      if (holding.entry < end) take_own(slices, holding);
+    }
+    for (std::size_t n = 0; n < routes_.messages.size(); ++n) pack(slices, n, 0, end);
   });
   if (failed) spoil(*failed);
+}
+
+void Capture::take_rounds(std::span<const SliceAccess> slices, std::size_t begin,
+                          std::size_t first, std::size_t last) {
+  const auto failed = attempt([&] {
+    for (std::size_t n = first; n < std::min(last, routes_.blocks.size()); ++n) {
+      for (const std::uint32_t i : routes_.blocks[n].mine) {
+        if (routes_.mine[i].entry >= begin) take_piece(slices, n, routes_.mine[i]);
+      }
+    }
+    const auto& messages = routes_.messages;
+    auto at = std::ranges::lower_bound(messages, first, {}, &plan::Message::round);
+    for (; at != messages.end() && at->round < last; ++at) {
+      pack(slices, static_cast<std::size_t>(at - messages.begin()), begin, kAll);
+    }
+  });
+  if (failed) spoil(*failed);
+}
+
+/// The part of a holding that lies in the n-th block.
+void Capture::take_piece(std::span<const SliceAccess> slices, std::size_t n,
+                         const plan::Holding& holding) {
+  const std::uint64_t begin = routes_.blocks[n].block * routes_.block_bytes;
+  const std::uint64_t first = bytes_before(holding.image, begin);
+  const std::uint64_t last = bytes_before(holding.image, begin + routes_.block_bytes);
+  slices[holding.entry].read_into_image(first, last, holding.image, block(n).data(), begin);
 }
 
 /// Copies what goes to blocks of this rank. Blocks that are neighbours in the image and belong to
@@ -68,11 +96,14 @@ void Capture::take_own(std::span<const SliceAccess> slices, const plan::Holding&
   }
 }
 
-void Capture::pack(std::span<const SliceAccess> slices, std::size_t n) {
+/// The pieces of entries from number `begin` to `end`.
+void Capture::pack(std::span<const SliceAccess> slices, std::size_t n, std::size_t begin,
+                   std::size_t end) {
   std::byte* packed = messages_.data() + message_at_[n];
   plan::for_each_piece(routes_.messages[n], routes_.mine, routes_.block_bytes,
                        [&](std::uint32_t i, std::uint64_t first, std::uint64_t last) {
-                         slices[routes_.mine[i].entry].read(first, last, packed);
+                         const std::size_t entry = routes_.mine[i].entry;
+                         if (entry >= begin && entry < end) slices[entry].read(first, last, packed);
                          packed += last - first;
                        });
 }

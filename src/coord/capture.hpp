@@ -21,8 +21,13 @@ class Capture final : public Supply {
   /// save: memory that was touched before is several times faster. Throws `std::bad_alloc`.
   Capture(const plan::Routes& routes, storage::AlignedBuffer& memory);
 
-  /// Local. Copies; `slices` by `Holding::entry`. An error of reading them is kept.
-  void take(std::span<const SliceAccess> slices);
+  /// Local. Copies what entries before number `end` contribute; `slices` by `Holding::entry`. An
+  /// error of reading them is kept.
+  void take(std::span<const SliceAccess> slices, std::size_t end = kAll);
+  /// Local. After `take`: what the entries from number `begin` on contribute to the rounds from
+  /// `first` to `last`.
+  void take_rounds(std::span<const SliceAccess> slices, std::size_t begin, std::size_t first,
+                   std::size_t last);
   /// What makes the capture worthless, where nothing did so before.
   void spoil(const Error& error);
 
@@ -36,8 +41,12 @@ class Capture final : public Supply {
   [[nodiscard]] const std::optional<Error>& error() const override { return error_; }
 
  private:
+  static constexpr std::size_t kAll = ~std::size_t{0};
+
   void take_own(std::span<const SliceAccess> slices, const plan::Holding& holding);
-  void pack(std::span<const SliceAccess> slices, std::size_t n);
+  void take_piece(std::span<const SliceAccess> slices, std::size_t n, const plan::Holding& holding);
+  void pack(std::span<const SliceAccess> slices, std::size_t n, std::size_t begin,
+            std::size_t end);
 
   const plan::Routes& routes_;
   std::span<std::byte> blocks_;

@@ -17,4 +17,10 @@ std::uint64_t count_hosts(const Comm& comm) {
   return hosts.size();
 }
 
+bool takes_any_thread(const Comm& comm) {
+  int level = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&level);
+  return all_of<std::int32_t>(comm, level == MPI_THREAD_MULTIPLE ? 1 : 0, MPI_MIN) == 1;
+}
+
 }  // namespace cairn::coord

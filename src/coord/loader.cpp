@@ -5,23 +5,23 @@
 //   every rank marks the blocks it needs                   → each block gets one reader
 //   readers learn what others want of their blocks         → routes
 //   blocks are read once; pieces go to those who want them
+//   MapParameters: what increments go back to, one after the other; entries go to their owners
 //
-// Up to the last line nothing of `state` is touched, and errors say so.
+// Up to the last two lines nothing of `state` is touched, and errors say so.
 #include "coord/loader.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
-#include <numeric>
 
 #include "base/append_entries.hpp"
-#include "base/slice_access.hpp"
-#include "coord/block_check.hpp"
-#include "coord/forsake.hpp"
-#include "coord/load_engine.hpp"
+#include "base/map_access.hpp"
+#include "base/map_datasets.hpp"
+#include "coord/chain.hpp"
+#include "coord/fill.hpp"
 #include "coord/load_steps.hpp"
+#include "coord/map_load.hpp"
 #include "coord/match.hpp"
-#include "coord/save_plan.hpp"
-#include "coord/staging.hpp"
 #include "coord/stored.hpp"
 #include "coord/tell.hpp"
 #include "coord/together.hpp"
@@ -44,13 +44,20 @@ class Load {
     enter(Phase::planning);
     with_state_unchanged([&] {
       open();
-      run_together(comm_, [&] { claims_ = claims_to_fill(wanted_); });
+      run_together(comm_, [&] {
+        claims_ = claims_to_fill(wanted_);
+        asked_ = claims_.size();
+        look_for_maps();
+      });
     });
     match_ = with_state_unchanged(
         [&] { return match(comm_, claims_, stored_.tensors, options_, path_.string()); });
-    asked_ = claims_.size();
-    if (comm_.rank() == 0) want_plain_values();
-    with_state_unchanged([&] { plan(); });
+    with_state_unchanged([&] {
+      keep_matching_maps();
+      prepare_maps();
+      if (comm_.rank() == 0) want_plain_values();
+      fill_->plan(wanted_, claims_, match_.places);
+    });
     enter(Phase::moving);
     move();
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
@@ -68,8 +75,7 @@ class Load {
     stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check,
                                          options_.accept_unmarked_breakpoint});
     path_ = stored_.path;
-    files_.emplace(stored_.files);
-    check_.emplace(stored_, options_.enc_key);
+    run_together(comm_, [&] { fill_.emplace(comm_, stored_, options_); });
   }
 
   /// Rank 0 reads the plain values of append_info for all.
@@ -118,103 +124,102 @@ class Load {
     return appended;
   }
 
-  /// The parts of slices that lie in one stored piece, and who reads which of their blocks.
-  void plan() {
-    std::vector<std::uint64_t> wanted(stored_.block_count, 0);  // bytes of each block
-    std::vector<plan::Holding> holdings;
-    for (std::size_t i = 0; i < claims_.size(); ++i) {
-      if (!match_.places[i] || is_empty(claims_[i].box)) continue;
-      for (const StoredPiece& piece : stored_.pieces[*match_.places[i]]) {
-        if (auto common = intersection(claims_[i].box, piece.box)) {
-          holdings.push_back(hold(i, *common, piece, wanted));
-        }
-      }
+  /// The maps that are asked for and are there; of those of the full checkpoint and the increments.
+  void look_for_maps() {
+    const std::vector<StoredMap> there = maps_in_file(stored_);
+    for (const State::Map& map : wanted_.maps()) {
+      const MapSettings& settings = map.map->settings();
+      const auto name = name_in_file(map.name, options_);
+      const auto found = std::ranges::find_if(
+          there, [&](const StoredMap& stored) { return name && stored.name == *name; });
+      const std::uint64_t rows = found == there.end() ? 0 : found->entries;
+      Shape shape{rows};
+      shape.insert(shape.end(), settings.row_shape.begin(), settings.row_shape.end());
+      claim(part_name(map.name, MapPart::default_row), settings.dtype, settings.row_shape);
+      claim(part_name(map.name, MapPart::keys), settings.key_dtype, {rows});
+      claim(part_name(map.name, MapPart::statuses), DType::uint8, {rows});
+      claim(part_name(map.name, MapPart::values), settings.dtype, shape);
+      maps_.push_back({name.value_or(map.name), map.map});
     }
-    const auto ownership = assign_readers(wanted);
-    routes_ = agree_on_routes(comm_, ownership, std::move(holdings));
   }
 
-  /// What this rank takes of one piece for its i-th claim; `fillers_` learns where it goes.
-  plan::Holding hold(std::size_t i, const Box& box, const StoredPiece& piece,
-                     std::vector<std::uint64_t>& wanted) {
-    const TensorInfo& tensor = stored_.tensors[*match_.places[i]];
-    Slice in_piece{piece.box.extent, box.offset, box.extent};
-    for (std::size_t d = 0; d < box.offset.size(); ++d) in_piece.offset[d] -= piece.box.offset[d];
-    plan::Holding holding{static_cast<std::uint32_t>(fillers_.size()),
-                          image_place(in_piece, size_of(tensor.dtype), piece.place),
-                          {}};
-    fillers_.emplace_back(wanted_.entries()[i], box, tensor.dtype, options_.allow_overflow);
-    for_each_block(holding.image, stored_.block_bytes,
-                   [&](std::uint64_t block, std::uint64_t first, std::uint64_t last) {
-                     plan::append_block(holding.blocks, block);
-                     wanted[block] += last - first;
-                   });
-    return holding;
+  void claim(std::string name, DType dtype, const Shape& shape) {
+    const Shape zeros(shape.size(), 0);
+    claims_.push_back({{std::move(name), dtype, shape, Family::map_parameter}, {zeros, zeros}});
   }
 
-  /// Blocks have homes too, a range each: there it is known who wants a block how much.
-  plan::Ownership assign_readers(const std::vector<std::uint64_t>& wanted) {
-    const auto ranks = static_cast<std::uint64_t>(comm_.size());
-    std::vector<WireWriter> writers(ranks);
-    for (std::uint64_t i = 0; i < wanted.size(); ++i) {
-      if (wanted[i] == 0) continue;
-      writers[i * ranks / wanted.size()].put(
-          plan::Candidate{i, comm_.rank(), wanted[i]});
-    }
-    std::vector<Bytes> to;
-    for (WireWriter& writer : writers) to.push_back(writer.take());
-    std::vector<plan::Candidate> candidates;
-    for (const Bytes& bytes : comm_.exchange(std::move(to))) {
-      for (WireReader reader(bytes); !reader.done();) {
-        candidates.push_back(reader.get<plan::Candidate>());
-      }
-    }
-    std::vector<std::uint8_t> is_needed(wanted.size());
-    std::ranges::transform(wanted, is_needed.begin(),
-                           [](std::uint64_t n) { return std::uint8_t{n > 0}; });
-    comm_.allreduce(std::span<std::uint8_t>(is_needed), MPI_MAX);
-    std::vector<std::uint64_t> blocks;
-    for (std::uint64_t i = 0; i < is_needed.size(); ++i) {
-      if (is_needed[i] != 0) blocks.push_back(i);
-    }
-    return agree_on_owners(comm_, plan::best_candidates(std::move(candidates)), blocks,
-                           stored_.block_bytes, 0, wanted.size());
-  }
-
-  void open_files() {
-    bool direct = false;
-    run_together(comm_, [&] {
-      for (const plan::OwnedBlock& owned : routes_.blocks) {
-        files_->open(owned.block * stored_.block_bytes);
-        check_->prepare(owned.block * stored_.block_bytes);
-      }
-      direct = files_->set_direct(true);
+  /// Of the maps, those whose parts all match stay; what they are filled from is found by name.
+  void keep_matching_maps() {
+    std::size_t at = asked_;
+    std::erase_if(maps_, [&](const MapToLoad&) {
+      at += kMapParts;
+      const auto own = std::span(match_.places).subspan(at - kMapParts, kMapParts);
+      return !std::ranges::all_of(own, [](const auto& place) { return place.has_value(); });
     });
-    direct_ = all_of<std::int32_t>(comm_, direct ? 1 : 0, MPI_MIN) == 1;
+    claims_.resize(asked_);
+    match_.places.resize(asked_);
+  }
+
+  /// Collective. Opens what an increment goes back to, and asks for the default rows.
+  void prepare_maps() {
+    if (maps_.empty()) return;
+    chain_ = open_chain(comm_, stored_, {options_.enc_key, options_.enc_mode, options_.crc_check});
     run_together(comm_, [&] {
-      if (!direct_) files_->set_direct(false);
+      for (const Stored& link : chain_) {
+        const std::vector<StoredMap> there = maps_in_file(link);
+        for (const MapToLoad& map : maps_) static_cast<void>(stored_map(link, there, map));
+      }
+      const std::vector<StoredMap> there = maps_in_file(stored_);
+      for (const MapToLoad& map : maps_) want_default_row(stored_map(stored_, there, map));
     });
+  }
+
+  void want_default_row(const StoredMap& map) {
+    const std::size_t place = map.place(MapPart::default_row);
+    const TensorInfo& row = stored_.tensors[place];
+    Bytes& bytes = default_rows_.emplace_back(element_count(row.shape) * size_of(row.dtype));
+    StateExtension::add(wanted_, {.name = row.name,
+                                  .slice = whole(row.shape),
+                                  .source = Source::memory(row.dtype, bytes.data()),
+                                  .given_bytes = std::nullopt,
+                                  .family = row.family});
+    claims_.push_back({row, {Shape(row.shape.size(), 0), row.shape}});
+    match_.places.emplace_back(place);
+  }
+
+  static std::vector<StoredMap> maps_in_file(const Stored& stored) {
+    try {
+      return maps_in(stored.tensors);
+    } catch (const Error& error) {
+      throw Error(error.code(), stored.path.string() + ": " + error.what());
+    }
+  }
+
+  /// Collective.
+  void fill_maps() {
+    if (maps_.empty()) return;
+    MapLoad load(comm_, maps_);
+    load.begin();
+    for (const Stored& link : chain_) {
+      std::optional<Fill> fill;
+      run_together(comm_, [&] { fill.emplace(comm_, link, options_); });
+      load.add(link, *fill);
+      links_read_ += fill->blocks_read() * link.block_bytes;
+    }
+    load.add(stored_, *fill_);
+    for (std::size_t i = 0; i < maps_.size(); ++i) {
+      MapAccess::table(*maps_[i].map).set_default_row(default_rows_[i]);
+    }
+    load.finish(stored_);
   }
 
   void move() {
-    std::unique_ptr<Staging> staging;
-    std::unique_ptr<storage::BlockIo> io;  // goes first: its threads use the staging
-    with_state_unchanged([&] {
-      open_files();
-      run_together(comm_, [&] {
-        staging = std::make_unique<Staging>(stored_.block_bytes, options_.staging_bytes);
-        io = std::make_unique<storage::BlockIo>(storage::BlockIo::Direction::read, &*check_);
-      });
-    });
-    staged_ = staging->bytes();
+    with_state_unchanged([&] { fill_->open(); });
     try {
-      auto outcome = LoadEngine(comm_, routes_, fillers_, *files_, *io, *staging).run();
-      settle(comm_, outcome.reading);
-      settle(comm_, outcome.filling);
+      fill_->move();
+      fill_maps();
       appended_ = appended();
     } catch (const Error& error) {
-      // What a rank that did not answer may still write into is left alone for ever.
-      if (error.code() == ErrorCode::unresponsive) forsake(std::move(staging));
       throw Error(error.code(), std::string(error.what()) + " (the state's contents are unspecified)",
                   error.rank());
     }
@@ -230,14 +235,15 @@ class Load {
     report.sequence = stored_.identity.sequence;
     report.saved_at = stored_.identity.saved_at;
     report.series = stored_.identity.series;
+    report.increments = stored_.identity.chain.is_increment() ? chain_.size() : 0;
     report.bytes_read = all_of<std::uint64_t>(
-        comm_, routes_.blocks.size() * stored_.block_bytes, MPI_SUM);
-    report.staged_peak = all_of<std::uint64_t>(comm_, staged_, MPI_MAX);
+        comm_, fill_->blocks_read() * stored_.block_bytes + links_read_, MPI_SUM);
+    report.staged_peak = all_of<std::uint64_t>(comm_, fill_->staged(), MPI_MAX);
     WireWriter writer;
     writer.put(seconds);
     const Bytes told = comm_.broadcast(writer.take());
     report.seconds = WireReader(told).get<double>();
-    report.direct_io = direct_;
+    report.direct_io = fill_->direct();
     report.verified = stored_.verified;
     warn_of_name(report);
     return report;
@@ -258,17 +264,16 @@ class Load {
   State wanted_;  ///< the state, what of append_info is to be filled, and on rank 0 `plain_values_`
   const LoadOptions& options_;
   Stored stored_;
-  std::optional<storage::BlockFiles> files_;
-  std::optional<BlockCheck> check_;
-  bool direct_ = false;
+  std::optional<Fill> fill_;
   std::vector<plan::Claim> claims_;
   std::size_t asked_ = 0;             ///< claims that the caller asked for
   Match match_;
   std::deque<Bytes> plain_values_;    ///< of append_info, in the order of the stored; on rank 0
   AppendedInfo appended_;
-  std::vector<SliceFiller> fillers_;  ///< of each holding
-  plan::Routes routes_;
-  std::uint64_t staged_ = 0;
+  std::vector<MapToLoad> maps_;
+  std::vector<Stored> chain_;       ///< what an increment goes back to
+  std::deque<Bytes> default_rows_;  ///< of each map
+  std::uint64_t links_read_ = 0;    ///< bytes of blocks, on this rank
 };
 
 }  // namespace

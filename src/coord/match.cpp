@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/convert.hpp"
+#include "base/map_datasets.hpp"
 #include "cairn/error.hpp"
 #include "coord/together.hpp"
 
@@ -85,7 +86,26 @@ bool takes_part(std::string_view in_file, const LoadOptions& options) {
 bool fits(const TensorInfo& stored, const TensorInfo& wanted, const LoadOptions& options) {
   if (stored.shape != wanted.shape || stored.is_text != wanted.is_text) return false;
   return stored.dtype == wanted.dtype ||
-         (options.convert_dtype && is_convertible(stored.dtype, wanted.dtype));
+         (stored.family != Family::map_parameter && options.convert_dtype && is_convertible(stored.dtype, wanted.dtype));
+}
+
+/// The name in the file; of a part of a map it is the map's that is filtered and changed.
+std::optional<std::string> stored_name(const TensorInfo& tensor, const LoadOptions& options) {
+  if (tensor.family == Family::append_info) return tensor.name;
+  if (tensor.family == Family::parameter) return name_in_file(tensor.name, options);
+  const std::string_view map = map_of_part(tensor.name);
+  auto name = name_in_file(map, options);
+  if (name) *name += tensor.name.substr(map.size());
+  return name;
+}
+
+bool is_default_row(const TensorInfo& tensor) {
+  return tensor.family == Family::map_parameter && is_part(tensor.name, MapPart::default_row);
+}
+
+/// Of the parts of a map that is missing or too many, one is enough to be told.
+bool speaks(const TensorInfo& tensor) {
+  return tensor.family != Family::map_parameter || is_part(tensor.name, MapPart::values);
 }
 
 /// Lists say themselves that they are about tensors.
@@ -115,17 +135,18 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   const auto look_up = [&](const plan::Claim& claim) {
     const TensorInfo& tensor = claim.tensor;
     std::optional<std::size_t>& place = match.places.emplace_back();
-    const bool is_parameter = tensor.family == Family::parameter;
-    const auto name = is_parameter ? name_in_file(tensor.name, options) : tensor.name;
+    const auto name = stored_name(tensor, options);
     if (!name) return;
     place = find(stored, {tensor.family, *name});
     if (!place) {
-      put(problems, {is_parameter ? Kind::missing : Kind::not_appended, describe(tensor)});
+      const bool is_appended = tensor.family == Family::append_info;
+      if (!speaks(tensor)) return;
+      put(problems, {is_appended ? Kind::not_appended : Kind::missing, describe(tensor)});
       return;
     }
     asked_for[*place] = 1;
     if (fits(stored[*place], tensor, options)) return;
-    put(problems, {Kind::different, name_in_list(tensor) + " is " + type_and_shape(stored[*place]) +
+    if (!is_default_row(tensor)) put(problems, {Kind::different, name_in_list(tensor) + " is " + type_and_shape(stored[*place]) +
                                         " in the file, " + type_and_shape(tensor) +
                                         " in the state"});
     place.reset();
@@ -135,8 +156,10 @@ Match match(const Comm& comm, std::span<const plan::Claim> claims,
   comm.allreduce(std::span<std::uint8_t>(asked_for), MPI_MAX);
   run_on_root(comm, [&] {
     for (std::size_t i = 0; i < stored.size(); ++i) {
-      if (stored[i].family != Family::parameter || asked_for[i] != 0) continue;
-      if (takes_part(stored[i].name, options)) put(problems, {Kind::extra, describe(stored[i])});
+      const TensorInfo& tensor = stored[i];
+      if (tensor.family == Family::append_info || asked_for[i] != 0 || !speaks(tensor)) continue;
+      const bool is_map = tensor.family == Family::map_parameter;
+      if (takes_part(is_map ? map_of_part(tensor.name) : tensor.name, options)) put(problems, {Kind::extra, describe(tensor)});
     }
   });
   std::set<Problem> all = unite(comm, std::move(problems));

@@ -26,6 +26,16 @@ SaveEngine::SaveEngine(const Comm& comm, const plan::Routes& routes, Supply& sup
       blocks_(routes.blocks.size()) {}
 
 std::optional<Error> SaveEngine::run() {
+  run_to(kAllRounds);
+  while (sink_.take_turn(kAllRounds)) {
+    // Other ranks have more blocks.
+  }
+  note(supply_.error());
+  return std::move(error_);
+}
+
+void SaveEngine::run_to(std::size_t rounds) {
+  end_round_ = rounds;
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {
@@ -45,21 +55,23 @@ std::optional<Error> SaveEngine::run() {
       patience.pause();
     }
   }
-  while (sink_.take_turn(kAllRounds)) {
-    // Other ranks have more blocks.
-  }
-  note(supply_.error());
-  return std::move(error_);
 }
 
 bool SaveEngine::done() const {
-  return next_block_ == blocks_.size() && open_blocks_ == 0 &&
-         next_message_ == routes_.messages.size() && sends_.empty();
+  return next_block_ >= std::min(blocks_.size(), end_round_) && open_blocks_ == 0 &&
+         !has_message() && sends_.empty();
+}
+
+/// Whether there is another message to send in this call.
+bool SaveEngine::has_message() const {
+  return next_message_ < routes_.messages.size() &&
+         routes_.messages[next_message_].round < end_round_;
 }
 
 /// Of how many rounds, from the first, nobody needs anything more from this rank.
 std::size_t SaveEngine::rounds_ready() const {
   std::size_t ready = first_open_ < blocks_.size() ? first_open_ : kAllRounds;
+  ready = std::min(ready, end_round_);
   if (!sends_.empty()) {
     ready = std::min<std::size_t>(ready, sends_.front().round);
   } else if (next_message_ < routes_.messages.size()) {
@@ -78,7 +90,7 @@ void SaveEngine::note(const std::optional<Error>& error) {
 
 bool SaveEngine::start_blocks() {
   bool moved = false;
-  while (next_block_ < blocks_.size()) {
+  while (next_block_ < std::min(blocks_.size(), end_round_)) {
     auto open = supply_.open(next_block_);
     if (!open) break;
     const std::size_t n = next_block_++;
@@ -143,7 +155,7 @@ void SaveEngine::unpack(const Incoming& incoming) {
 
 bool SaveEngine::send() {
   bool moved = false;
-  while (next_message_ < routes_.messages.size() && sends_.size() < kMostSends) {
+  while (has_message() && sends_.size() < kMostSends) {
     const plan::Message& message = routes_.messages[next_message_];
     const std::byte* const bytes = supply_.outgoing(next_message_);
     if (bytes == nullptr) break;

@@ -35,8 +35,13 @@ class SaveEngine {
   SaveEngine(const Comm& comm, const plan::Routes& routes, Supply& supply, storage::BlockSink& sink,
              RingArena& arena);
 
-  /// Collective. Returns the first error of this rank.
+  /// Collective. Moves the blocks of the rounds before `rounds`, the same number on every rank, and
+  /// returns when they are written. What comes later waits for the next call.
+  void run_to(std::size_t rounds);
+  /// Collective. Moves what is left. Returns the first error of this rank.
   std::optional<Error> run();
+  /// Local. The attempt is lost for that reason; `run` moves what is left for the others' sake.
+  void give_up(const Error& error) { note(error); }
 
  private:
   struct Block {
@@ -65,6 +70,7 @@ class SaveEngine {
   bool take_writes();
   [[nodiscard]] std::size_t rounds_ready() const;
   [[nodiscard]] bool done() const;
+  [[nodiscard]] bool has_message() const;
   void note(const std::optional<Error>& error);
   [[nodiscard]] std::uint64_t origin(std::size_t n) const;
 
@@ -74,6 +80,7 @@ class SaveEngine {
   storage::BlockSink& sink_;
   RingArena& arena_;
   std::vector<Block> blocks_;   ///< as in the routes
+  std::size_t end_round_ = 0;   ///< of the call under way
   std::size_t next_block_ = 0;
   std::size_t open_blocks_ = 0;
   std::size_t first_open_ = 0;  ///< the first block that is not whole

@@ -42,6 +42,7 @@
 #include "coord/hosts.hpp"
 #include "coord/keeper.hpp"
 #include "coord/live_supply.hpp"
+#include "coord/map_save.hpp"
 #include "coord/progress.hpp"
 #include "coord/save_engine.hpp"
 #include "coord/together.hpp"
@@ -51,8 +52,7 @@ namespace cairn::coord {
 /// One save on its way.
 struct Saver::Attempt {
   Attempt(const Job& job, SaveRequest agreed, int rank)
-      : state(job.state),
-        request(std::move(agreed)),
+      : request(std::move(agreed)),
         afterwards(job.afterwards),
         progress(job.listener, {.path = request.path,
                                 .step = request.record.step,
@@ -60,12 +60,12 @@ struct Saver::Attempt {
                                 .rank = job.kind == SaveKind::lone ? job.lone_rank : rank,
                                 .alone = job.kind == SaveKind::lone}) {}
 
-  const State& state;
   SaveRequest request;
   Afterwards afterwards;
   Capturing capturing;
   Progress progress;
   SaveReport report;
+  std::unique_ptr<MapSave> maps;
   Planned planned;
   std::vector<SliceAccess> slices;  ///< by `Holding::entry`
   std::optional<Capture> capture;
@@ -74,21 +74,10 @@ struct Saver::Attempt {
   std::optional<Error> error;  ///< of this rank, not settled yet; after (4), of all
 };
 
-namespace {
-
-/// Whether MPI takes calls of any thread on every rank.
-bool agree_on_threads(const Comm& comm) {
-  int level = MPI_THREAD_SINGLE;
-  MPI_Query_thread(&level);
-  return all_of<std::int32_t>(comm, level == MPI_THREAD_MULTIPLE ? 1 : 0, MPI_MIN) == 1;
-}
-
-}  // namespace
-
 Saver::Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection)
     : comm_(comm, options.deadline),
       settings_{options, std::move(protection), count_hosts(comm_)},
-      threads_(agree_on_threads(comm_)),
+      threads_(takes_any_thread(comm_)),
       planner_(comm_, settings_) {}
 
 Saver::~Saver() { rest(); }
@@ -103,6 +92,7 @@ SaveReport Saver::save(const Job& job) {
     sync();
     commit();
   });
+  attempt_->maps->commit(attempt_->request.record);
   attempt_->progress.release();
   attempt_->progress.committed();
   clean_up();
@@ -135,10 +125,13 @@ void Saver::begin(const Job& job) {
   attempt_->progress.started();
   watch([&] {
     attempt_->progress.enter(Phase::planning);
+    attempt_->maps = std::make_unique<MapSave>(comm_, job.state, job.kind, job.incremental,
+                                               attempt_->request.record);
+    const State& state = attempt_->maps->entries();
     attempt_->planned =
         job.kind == SaveKind::lone
-            ? planner_.plan_alone(job.state, job.lone_block_bytes, attempt_->request)
-            : planner_.plan(job.state, job.kind, attempt_->request);
+            ? planner_.plan_alone(state, job.lone_block_bytes, attempt_->request)
+            : planner_.plan(state, job.kind, attempt_->request);
   });
   structure_was_known_ = attempt_->planned.reused;
   attempt_->report.path = attempt_->request.path;
@@ -154,6 +147,7 @@ void Saver::check_asynchronous() const {
                                             : ": it needs MPI_THREAD_MULTIPLE"));
   }
   if (!attempt_->capturing.lazy || threads_) return;
+  attempt_->maps->refuse_exchange("lazy_capture without MPI_THREAD_MULTIPLE");
   const std::uint64_t messages = attempt_->planned.routes->messages.size();
   const auto most = all_of<std::uint64_t>(comm_, messages, MPI_MAX);
   if (most == 0) return;
@@ -164,17 +158,19 @@ void Saver::check_asynchronous() const {
 }
 
 void Saver::prepare_capture() {
-  const std::span<const State::Entry> entries(attempt_->state.entries());
+  const std::span<const State::Entry> entries(attempt_->maps->entries().entries());
   background_.prepare();
   attempt_->slices = attempt_->planned.target->slices(entries);
   attempt_->capture.emplace(*attempt_->planned.routes, capture_memory_);
-  if (attempt_->capturing.lazy && attempt_->capturing.check) attempt_->check.emplace(entries);
+  if (attempt_->capturing.lazy && attempt_->capturing.check) {
+    attempt_->check.emplace(entries.first(attempt_->maps->plain_entries()));
+  }
 }
 
-/// Local.
+/// Local, or collective where ranks exchange entries of MapParameters.
 void Saver::take_values() {
   attempt_->progress.enter(Phase::capturing);
-  attempt_->capture->take(attempt_->slices);
+  attempt_->maps->capture(*attempt_->capture, attempt_->slices, *attempt_->planned.routes);
   if (attempt_->check) {
     std::optional<Error> changed;
     const auto failed = attempt([&] { changed = attempt_->check->find_changed(); });
@@ -263,13 +259,15 @@ storage::BlockSink& Saver::open_sink() {
 
 /// Collective. Returns this rank's error.
 std::optional<Error> Saver::move_live() {
+  const State& state = attempt_->maps->entries();
   if (settings_.write.writer == Writer::hdf5) {
+    attempt_->maps->refuse_exchange("the writer hdf5");
     auto& target = static_cast<FileTarget&>(*attempt_->planned.target);
-    return target.write_by_reference(attempt_->state, planner_.staging());
+    return target.write_by_reference(state, planner_.staging());
   }
   std::optional<LiveSupply> supply;
   run_together(comm_, [&] {
-    attempt_->slices = attempt_->planned.target->slices(attempt_->state.entries());
+    attempt_->slices = attempt_->planned.target->slices(state.entries());
     supply.emplace(*attempt_->planned.routes, attempt_->slices, planner_.staging());
   });
   return move(*supply, open_sink());
@@ -278,7 +276,9 @@ std::optional<Error> Saver::move_live() {
 /// Collective. Returns this rank's error.
 std::optional<Error> Saver::move(Supply& supply, storage::BlockSink& sink) {
   RingArena& arena = planner_.staging().incoming();
-  return SaveEngine(comm_, *attempt_->planned.routes, supply, sink, arena).run();
+  const plan::Routes& routes = *attempt_->planned.routes;
+  SaveEngine engine(comm_, routes, supply, sink, arena);
+  return attempt_->capture ? engine.run() : attempt_->maps->move(engine, routes);
 }
 
 /// (3). Collective with the writer mpiio.
@@ -322,6 +322,7 @@ SaveReport Saver::finish(bool waits) {
     attempt_->progress.release();
     attempt_->progress.committed();
   }
+  attempt_->maps->commit(attempt_->request.record);
   SaveReport report = attempt_->report;
   background_.start([this] { clean_up(); });
   return report;
@@ -367,6 +368,8 @@ void Saver::report() {
   const Planned& planned = attempt_->planned;
   report.tensors = planned.tensors;
   report.value_bytes = planned.value_bytes;
+  report.map_bytes = attempt_->request.record.chain.map_bytes;
+  report.is_increment = attempt_->request.record.chain.is_increment();
   report.plan_reused = planned.reused;
   const std::uint64_t written = planned.routes->blocks.size() * planned.routes->block_bytes;
   const std::uint64_t captured = attempt_->capture ? capture_memory_.size() : 0;

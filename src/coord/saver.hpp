@@ -39,6 +39,9 @@ class Saver {
     SaveKind kind = SaveKind::integrated;
     Listener* listener = nullptr;
     Afterwards afterwards{};
+    /// The save belongs to a series of increments: marks of change in MapParameters are taken and, by
+    /// a commit, cleared. The request says whether this is one, where it can be.
+    bool incremental = false;
     // With `SaveKind::lone`, on a conversation of a rank with itself:
     std::uint64_t lone_block_bytes = 0;
     int lone_rank = 0;  ///< in the conversation of all

@@ -32,7 +32,12 @@ void put_identity(WireWriter& writer, const storage::Identity& identity) {
       .put(identity.saved_at)
       .put(identity.kind)
       .put(identity.run_id)
-      .put_text(identity.series);
+      .put_text(identity.series)
+      .put(identity.chain.base)
+      .put(identity.chain.position)
+      .put(identity.chain.map_bytes)
+      .put_text(identity.chain.parent)
+      .put(identity.chain.parent_digest);
 }
 
 storage::Identity get_identity(WireReader& reader) {
@@ -46,6 +51,11 @@ storage::Identity get_identity(WireReader& reader) {
   identity.kind = reader.get<storage::CheckpointKind>();
   identity.run_id = reader.get<RunId>();
   identity.series = reader.get_text();
+  identity.chain.base = reader.get<std::uint64_t>();
+  identity.chain.position = reader.get<std::uint32_t>();
+  identity.chain.map_bytes = reader.get<std::uint64_t>();
+  identity.chain.parent = reader.get_text();
+  identity.chain.parent_digest = reader.get<codec::Digest>();
   return identity;
 }
 

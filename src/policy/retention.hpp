@@ -17,9 +17,12 @@ struct Kept {
   Time saved_at{};
   /// The one restored from, until a newer one is committed: it stays, whatever the rule says.
   bool is_protected = false;
+  /// Of an increment: the sequence number of the full one that it goes back to; 0: it is full.
+  std::uint64_t base = 0;
 };
 
-/// Indices of the checkpoints to delete, oldest first. `oldest_first` is in the order of the
+/// Indices of the checkpoints to delete, oldest first, but within a chain the newest first: an
+/// increment goes before what it needs. `oldest_first` is in the order of the
 /// sequence numbers, which alone says what is newer: steps and times repeat after a fallback. The
 /// newest is never among them. `policy` is a resolved one; one that keeps by neither rule deletes
 /// nothing.
@@ -32,6 +35,10 @@ struct Kept {
 /// or was saved at least n minutes after the last one that stayed; the newest stays too. One that
 /// stays by its protection alone is passed over: the next ones are not measured from it, and no
 /// gap is left when it goes later.
+///
+/// A full checkpoint and the increments on it are a chain. Its members count one by one, but they go
+/// together: by the maximum only where M others stay, by the minutes only where none of them stays by
+/// the rule. The chain of the newest never goes.
 std::vector<std::size_t> to_delete(std::span<const Kept> oldest_first,
                                    const CheckpointPolicy& policy);
 

@@ -143,7 +143,9 @@ void HeadWalk::add_group(const Group& group, const HeadLink& link, const SymbolT
   if (group.depth == kDeepestGroup) {
     refuse_object(path_, "lies deeper than " + std::to_string(kDeepestGroup) + " groups");
   }
-  const Family family = path_ == kInfoGroup ? Family::append_info : group.family;
+  Family family = group.family;
+  if (path_ == kInfoGroup) family = Family::append_info;
+  if (path_ == kMapGroup && record_.has_maps()) family = Family::map_parameter;
   waiting_.push_back({link.name, table, group.depth + 1, family});
 }
 
@@ -162,10 +164,9 @@ PlacedTensor HeadWalk::tensor_of(const HeadObject& dataset, Family family) const
   PlacedTensor tensor;
   tensor.family = family;
   std::string_view path = path_;
-  if (family == Family::append_info) {
-    path.remove_prefix(kInfoGroup.size() + 1);
-  }
-  tensor.name = name_of_path(path);
+  if (family == Family::append_info) path.remove_prefix(kInfoGroup.size() + 1);
+  if (family == Family::map_parameter) path.remove_prefix(kMapGroup.size() + 1);
+  tensor.name = name_of_path(path, record_.has_maps());
   if (const auto bytes = dataset.text_bytes(); bytes && family == Family::append_info) {
     take_text(dataset, *bytes, tensor);
     return tensor;

@@ -2,7 +2,8 @@
 //
 // 1. The block size follows from the bytes of the values and the bound, nothing else.
 // 2. HDF5 creates groups and datasets in a file in memory, in the order of the tensors' keys (those
-//    of append_info behind the others, each family in bytewise order of the names), with
+//    of append_info behind the parameters, those of MapParameters last, each family in bytewise
+//    order of the names), with
 //    `head_bytes` reserved for its metadata; then a padding that fills the last block of values;
 //    then the block table and the record.
 // 3. If metadata turns out to lie elsewhere too, `head_bytes` is doubled and 2 is done again.
@@ -47,7 +48,7 @@ void check_tensor(const TensorInfo& tensor) {
            " dimensions; HDF5 takes at most " + std::to_string(kLargestRank));
   }
   const auto depth = static_cast<std::size_t>(std::ranges::count(tensor.name, '/')) +
-                     (tensor.family == Family::append_info ? 1 : 0);
+                     (tensor.family == Family::parameter ? 0 : 1);
   if (depth > kDeepestGroup) {
     refuse(label(tensor) + " lies " + std::to_string(depth) + " groups deep; at most " +
            std::to_string(kDeepestGroup) + " are taken");
@@ -143,7 +144,12 @@ void place_tensors(ImageSketch& sketch, const Structure& structure, ImageLayout&
   }
 }
 
-void place_padding_and_tail(ImageSketch& sketch, ImageLayout& layout) {
+/// Those of MapParameters come last.
+bool has_maps(std::span<const TensorInfo> tensors) {
+  return !tensors.empty() && tensors.back().family == Family::map_parameter;
+}
+
+void place_padding_and_tail(ImageSketch& sketch, bool with_maps, ImageLayout& layout) {
   sketch.add_group(std::string(kOwnGroup));
   const std::uint64_t padding = padding_bytes(sketch.end(), layout.block_bytes);
   if (padding > 0) {
@@ -154,7 +160,7 @@ void place_padding_and_tail(ImageSketch& sketch, ImageLayout& layout) {
   const H5Datatype entry = table_entry_type();
   layout.table_offset =
       sketch.add_dataset(std::string(kTablePath), entry.get(), std::span(&layout.table_entries, 1));
-  const H5Datatype record = record_type();
+  const H5Datatype record = record_type(with_maps);
   sketch.add_dataset(std::string(kRecordPath), record.get(), {});
   layout.image_bytes = sketch.end();
 }
@@ -166,7 +172,7 @@ std::optional<ImageLayout> try_lay_out(const Structure& structure, std::uint64_t
   layout.head_bytes = head_bytes;
   ImageSketch sketch(head_bytes);
   place_tensors(sketch, structure, layout);
-  place_padding_and_tail(sketch, layout);
+  place_padding_and_tail(sketch, has_maps(structure.tensors), layout);
   if (!sketch.finish() || layout.table_offset != layout.tail_offset) return std::nullopt;
   layout.head.resize(head_bytes);
   sketch.read_head(layout.head);

@@ -64,11 +64,12 @@ H5Datatype table_entry_type() {
   return type;
 }
 
-H5Datatype record_type() {
+H5Datatype record_type(bool with_maps) {
   H5Datatype type(checked(H5Tcreate(H5T_COMPOUND, kRecordBytes), "make the record's type"));
   MemberList members(type.get());
   const RecordPage page;
   visit_fields(page, members);
+  if (with_maps) visit_chain_fields(page, members);
   members.insert_at("record_crc", kRecordCrcOffset, H5T_STD_U32LE);
   return type;
 }

@@ -195,7 +195,7 @@ class SealedWriter final : public ImageWriter {
 }  // namespace
 
 std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
-                                               const ImageLayout& layout, const Identity& identity,
+                                               const ImageLayout& layout, const Record& record,
                                                const codec::FileId& id, ShardOf of) {
   if (!protection.sealed()) return std::make_unique<PlainWriter>(layout, protection.crc_check);
   SealedHeader header;
@@ -203,7 +203,8 @@ std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
   header.image_bytes = layout.image_bytes;
   header.block_bytes = layout.block_bytes;
   header.file_id = id;
-  header.identity = identity;
+  header.identity = record;
+  header.required_features = record.required_features;
   header.shard = of.shard;
   header.shards = of.shards;
   if (of.lone) header.required_features = kLoneShardFeature;

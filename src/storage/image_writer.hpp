@@ -45,7 +45,7 @@ struct ShardOf {
 /// A new one. Of `layout` only the sizes are looked at: not every rank has its head. `id` matters
 /// where `protection` seals.
 std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
-                                               const ImageLayout& layout, const Identity& identity,
+                                               const ImageLayout& layout, const Record& record,
                                                const codec::FileId& id, ShardOf of = {});
 
 }  // namespace cairn::storage

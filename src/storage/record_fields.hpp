@@ -25,7 +25,7 @@ struct RecordPage {
 /// The members of `/.cairn/record`, packed in this order from offset 0 on; zeros follow up to the
 /// CRC. The one list that encoding, decoding and the HDF5 type are made from.
 /// `visit` has number(name, integer), text(name, string, bytes) and bytes(name, array).
-/// A new member goes to the end. `Page` is `RecordPage` or `const RecordPage`.
+/// A new member goes to the end of the second list. `Page` is `RecordPage` or `const RecordPage`.
 template <class Page, class Visitor>
 void visit_fields(Page& page, Visitor& visit) {
   auto& record = page.record;
@@ -56,6 +56,18 @@ void visit_fields(Page& page, Visitor& visit) {
   visit.text("optional_features", record.optional_features, 256);
   visit.number("kind", page.kind);
   visit.number("blocks_crc", record.blocks_crc);
+}
+
+/// The members behind those. Every record has their bytes; the HDF5 type names them where there are
+/// MapParameters: so that of a checkpoint without is what it was before there were any.
+template <class Page, class Visitor>
+void visit_chain_fields(Page& page, Visitor& visit) {
+  auto& chain = page.record.chain;
+  visit.number("base", chain.base);
+  visit.number("position", chain.position);
+  visit.number("map_bytes", chain.map_bytes);
+  visit.text("parent", chain.parent, 256);
+  visit.bytes("parent_digest", chain.parent_digest);
 }
 
 }  // namespace cairn::storage

@@ -55,8 +55,12 @@ void visit_fields(P& page, Visitor& visit) {
   visit.text("series", identity.series, 256);
   visit.number("shard", header.shard);
   visit.number("shards", header.shards);
-  visit.number("base_sequence", header.base_sequence);
+  visit.number("base_sequence", identity.chain.base);
   visit.text("required_features", header.required_features, 256);
+  visit.number("position", identity.chain.position);
+  visit.number("map_bytes", identity.chain.map_bytes);
+  visit.text("parent", identity.chain.parent, 256);
+  visit.bytes("parent_digest", identity.chain.parent_digest);
 }
 
 [[noreturn]] void refuse(const std::string& where, const std::string& why) {
@@ -114,6 +118,7 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
 
 HeaderPage encode_header(const SealedHeader& header, const codec::Seal& seal) {
   Page page;
+  page.format_minor = minor_for(header.required_features);
   page.mode = static_cast<std::uint8_t>(header.mode);
   page.kind = static_cast<std::uint8_t>(header.identity.kind);
   page.saved_at = header.identity.saved_at.time_since_epoch().count();
@@ -142,6 +147,7 @@ SealedHeader decode_header(std::span<const std::byte, kHeaderBytes> bytes,
   page.header.mode = static_cast<EncMode>(page.mode);
   page.header.identity.kind = static_cast<CheckpointKind>(page.kind);
   page.header.identity.saved_at = Time(std::chrono::nanoseconds(page.saved_at));
+  check_chain(page.header.identity, where);
   return page.header;
 }
 

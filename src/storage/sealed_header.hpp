@@ -21,7 +21,6 @@ struct SealedHeader {
   Identity identity;
   std::uint64_t shard = 0;   ///< r of shard r of n; n for the index of shards
   std::uint64_t shards = 0;  ///< n; 0 outside of shards
-  std::uint64_t base_sequence = 0;
   std::string required_features;
 
   bool operator==(const SealedHeader&) const = default;

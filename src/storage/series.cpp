@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "policy/chain.hpp"
 #include "storage/lone_shard.hpp"
 
 namespace cairn::storage {
@@ -205,12 +206,51 @@ Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t 
   return next;
 }
 
+/// `newest` and what it goes back to; ends with the full one unless one is missing.
+std::vector<const Series::Member*> Series::chain_of(const Member& newest) const {
+  std::vector<const Member*> links{&newest};
+  while (links.back()->identity.chain.is_increment()) {
+    const codec::Digest& parent = links.back()->identity.chain.parent_digest;
+    const auto at = std::ranges::find_if(
+        members_, [&](const Member& member) { return digest_of(member.identity) == parent; });
+    if (at == members_.end() || links.size() > members_.size()) break;
+    links.push_back(&*at);
+  }
+  return links;
+}
+
+std::optional<Chain> Series::increment_at(const fs::path& path) const {
+  constexpr std::size_t kLongestParent = 256;
+  const auto newest = std::ranges::find_if(
+      members_, [this](const Member& member) { return member.path == last_; });
+  if (newest == members_.end()) return std::nullopt;
+  const std::vector<const Member*> links = chain_of(*newest);
+  const Identity& base = links.back()->identity;
+  policy::ChainSoFar so_far{links.size() - 1, base.chain.map_bytes, 0};
+  for (const Member* link : links) {
+    if (is_same_checkpoint(link->path, path)) return std::nullopt;
+    so_far.increment_bytes += link->identity.chain.map_bytes;
+  }
+  so_far.increment_bytes -= base.chain.map_bytes;
+  Chain chain;
+  chain.base = base.sequence;
+  chain.position = newest->identity.chain.position + 1;
+  chain.parent = newest->path.lexically_relative(path.parent_path()).string();
+  chain.parent_digest = digest_of(newest->identity);
+  if (base.chain.is_increment() || policy::is_full_due(so_far) || chain.parent.empty() ||
+      chain.parent.size() > kLongestParent) {
+    return std::nullopt;
+  }
+  return chain;
+}
+
 void Series::committed(const fs::path& path, const Record& record) {
   // The other kinds of the name, and what stood aside since a crash, went with it.
   const auto is_same = [&](const auto& other) { return is_same_checkpoint(other.path, path); };
   std::erase_if(members_, is_same);
   std::erase_if(damaged_, is_same);
   members_.push_back({path, record, record.kind == CheckpointKind::breakpoint});
+  last_ = path;
   last_sequence_ = record.sequence;
   protected_.reset();
   if (record.kind == CheckpointKind::breakpoint) discard_lone_of(path);
@@ -250,6 +290,7 @@ fs::path Series::quarantine(const fs::path& path) {
 
 void Series::restored(const fs::path& path) {
   protected_ = path;
+  last_ = path;
 }
 
 std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
@@ -257,8 +298,9 @@ std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   std::vector<std::size_t> of_member;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].breakpoint) continue;
-    kept.push_back(
-        {members_[i].identity.sequence, members_[i].identity.saved_at, protected_ == members_[i].path});
+    const Identity& identity = members_[i].identity;
+    kept.push_back({identity.sequence, identity.saved_at, protected_ == members_[i].path,
+                    identity.chain.base});
     of_member.push_back(i);
   }
   std::vector<fs::path> paths;
@@ -268,16 +310,25 @@ std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   return paths;
 }
 
+/// The sequence number of the full one that the member at `path` is, or goes back to.
+std::uint64_t Series::chain_at(const fs::path& path) const {
+  const Identity& identity = std::ranges::find(members_, path, &Member::path)->identity;
+  return identity.chain.is_increment() ? identity.chain.base : identity.sequence;
+}
+
 void Series::retain(const CheckpointPolicy& policy,
                     const std::function<void(const fs::path&)>& deleted,
                     const std::function<void(const fs::path&, const Error&)>& failed) {
   std::set<fs::path> gone;
+  std::set<std::uint64_t> needed;  // chains of increments that could not be deleted
   for (const fs::path& path : to_delete(policy)) {
+    if (needed.contains(chain_at(path))) continue;
     try {
       remove_checkpoint(path, rules_.identity);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::not_found) {
         failed(path, error);
+        needed.insert(chain_at(path));
         continue;
       }
     }
@@ -291,11 +342,13 @@ std::optional<fs::path> Series::drop_oldest() {
   const auto kept = static_cast<std::int64_t>(
       std::ranges::count(members_, false, &Member::breakpoint));
   if (kept < 2) return std::nullopt;
-  const std::vector<fs::path> paths =
-      to_delete({.save_checkpoint_steps = none,
-                 .save_checkpoint_seconds = none,
-                 .keep_checkpoint_max = kept - 1,
-                 .keep_checkpoint_per_n_minutes = none});
+  std::vector<fs::path> paths;  // of the oldest, or the oldest chain
+  for (std::int64_t most = kept - 1; most > 0 && paths.empty(); --most) {
+    paths = to_delete({.save_checkpoint_steps = none,
+                       .save_checkpoint_seconds = none,
+                       .keep_checkpoint_max = most,
+                       .keep_checkpoint_per_n_minutes = none});
+  }
   if (paths.empty()) return std::nullopt;
   for (const fs::path& path : paths) {
     remove_checkpoint(path, rules_.identity);

@@ -55,6 +55,11 @@ class Series {
             policy::Kind kind = policy::Kind::file,
             CheckpointKind why = CheckpointKind::periodic);
 
+  /// What a save at `path` says of itself as an increment on the one that this run committed or
+  /// restored last; nothing where it is to be full: there is none, the increments on it are many or
+  /// large, or the save would replace what it goes back to.
+  [[nodiscard]] std::optional<Chain> increment_at(const std::filesystem::path& path) const;
+
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
   /// A load found `path` damaged: it no longer counts.
@@ -80,6 +85,8 @@ class Series {
     bool breakpoint = false;
   };
 
+  [[nodiscard]] std::vector<const Member*> chain_of(const Member& newest) const;
+  [[nodiscard]] std::uint64_t chain_at(const std::filesystem::path& path) const;
   void recover();
   void read();
   void discard_lone_of(const std::filesystem::path& path) noexcept;
@@ -96,6 +103,7 @@ class Series {
   std::vector<Found> lone_;
   std::uint64_t last_sequence_ = 0;
   std::optional<std::filesystem::path> protected_;
+  std::optional<std::filesystem::path> last_;  ///< committed or restored by this run
 };
 
 }  // namespace cairn::storage

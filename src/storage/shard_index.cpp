@@ -6,7 +6,8 @@
 //                    the shard, its offset and its extent
 //
 // Those of append_info are in the index's own append_info, beside a checksum of their own: so a
-// reader that does not know of them misses nothing.
+// reader that does not know of them misses nothing. Those of MapParameters are in a group of that
+// name in the same way.
 //
 // So HDF5 shows it, and reading and writing it, checksums and all, is what an image has already.
 #include "storage/shard_index.hpp"

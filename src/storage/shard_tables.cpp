@@ -159,7 +159,8 @@ ShardedTensor tensor_of(const IndexTable& table, std::uint64_t shards) {
   return tensor;
 }
 
-/// In bytewise order: "checksum", "shards", "tensors/…"; of append_info none where it has none.
+/// In bytewise order: "checksum", "shards", "tensors/…"; of another family than parameters none where
+/// it has no tensors.
 std::vector<IndexTable> tables_of(const ShardIndex& index, Family family) {
   std::vector<IndexTable> tables{{{std::string(kChecksum), DType::uint64, {1, 1}, family}, {0}}};
   if (family == Family::parameter) {
@@ -177,7 +178,7 @@ std::vector<IndexTable> tables_of(const ShardIndex& index, Family family) {
                        family},
                       values_of(tensor)});
   }
-  if (family == Family::append_info && tables.size() == 1) return {};
+  if (family != Family::parameter && tables.size() == 1) return {};
   tables[0].values[0] = checksum_of(tables);
   return tables;
 }
@@ -202,18 +203,22 @@ void take_family(std::span<const IndexTable> tables, ShardIndex& index) {
 
 std::vector<IndexTable> tables_of(const ShardIndex& index) {
   std::vector<IndexTable> tables = tables_of(index, Family::parameter);
-  std::ranges::move(tables_of(index, Family::append_info), std::back_inserter(tables));
+  for (const Family family : {Family::append_info, Family::map_parameter}) {
+    std::ranges::move(tables_of(index, family), std::back_inserter(tables));
+  }
   return tables;
 }
 
 ShardIndex index_of(std::span<const IndexTable> tables) {
   std::ranges::for_each(tables, check_table);
-  const auto appended = std::ranges::find_if(
-      tables, [](const IndexTable& t) { return t.info.family == Family::append_info; });
-  const auto parameters = static_cast<std::size_t>(appended - tables.begin());
+  const auto family_of = [](const IndexTable& table) { return table.info.family; };
   ShardIndex index;
-  take_family(tables.first(parameters), index);
-  if (parameters < tables.size()) take_family(tables.subspan(parameters), index);
+  // In the order of their families; that of parameters is never without tables.
+  for (const Family family : {Family::parameter, Family::append_info, Family::map_parameter}) {
+    const auto own = std::ranges::equal_range(tables, family, {}, family_of);
+    if (own.empty() && family != Family::parameter) continue;
+    take_family({own.begin(), own.end()}, index);
+  }
   return index;
 }
 

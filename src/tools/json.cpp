@@ -10,11 +10,15 @@ std::string kind_of(const CheckpointInfo& info) {
   std::string kind = info.shards ? "shards" : "file";
   if (info.sealed) kind = "sealed " + kind;
   if (info.breakpoint) kind += ", breakpoint";
+  if (info.increment > 0) {
+    kind += ", increment " + std::to_string(info.increment) + " on " + std::to_string(info.base);
+  }
   return kind;
 }
 
 std::string state_of(const CheckpointInfo& info) {
   if (info.problem) return info.problem->code() == ErrorCode::damaged ? "damaged" : "unreadable";
+  if (info.broken) return "broken";
   return info.misnamed ? "misnamed" : "good";
 }
 
@@ -37,7 +41,10 @@ Json info_json(const CheckpointInfo& info) {
             {"form", info.shards ? "shards" : "file"},
             {"sealed", info.sealed},
             {"breakpoint", info.breakpoint},
-            {"bytes", info.bytes}};
+            {"bytes", info.bytes},
+            {"increment", info.increment},
+            {"base", info.increment > 0 ? Json(info.base) : Json(nullptr)}};
+  json["broken"] = info.broken ? Json(*info.broken) : Json(nullptr);
   json["problem"] = problem_json(info.problem);
   json["misnamed"] = info.misnamed ? Json(*info.misnamed) : Json(nullptr);
   return json;

@@ -58,6 +58,7 @@ std::string shown_path(const std::filesystem::path& path, const std::string& roo
 /// Why it is not simply good.
 std::string note_of(const CheckpointInfo& info) {
   if (info.problem) return info.problem->what();
+  if (info.broken) return *info.broken;
   return "it is " + *info.misnamed + ", not the one it is named for; restore() passes over it";
 }
 
@@ -69,7 +70,7 @@ void add_row(const CheckpointInfo& info, const std::string& root, Table& table) 
       info.problem ? "?" : readable_age(std::chrono::system_clock::now() - info.saved_at);
   table.row({known(info.sequence), known(info.step), std::to_string(info.epoch), kind_of(info),
              readable_bytes(info.bytes), age, state_of(info), shown_path(info.path, root)});
-  if (info.problem || info.misnamed) table.note(note_of(info));
+  if (info.problem || info.broken || info.misnamed) table.note(note_of(info));
 }
 
 void print_series(const std::vector<CheckpointInfo>& all, const std::string& root) {
@@ -115,6 +116,7 @@ int worst_of(const Listing& listing) {
   int code = kExitGood;
   for (const CheckpointInfo& info : listing.checkpoints) {
     if (info.problem && code != kExitDamaged) code = exit_code_of(info.problem->code());
+    if (info.broken) code = kExitDamaged;
   }
   return code;
 }

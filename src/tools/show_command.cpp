@@ -138,6 +138,15 @@ Json json_of(const Contents& contents, const std::vector<Statistics>& statistics
   }
   json["append_info"] = Json::array();
   for (const StoredInfo& info : contents.append_info) json["append_info"].push_back(json_of(info));
+  json["maps"] = Json::array();
+  for (const StoredMapParameter& map : contents.maps) {
+    json["maps"].push_back({{"name", map.name},
+                            {"key_dtype", to_string(map.key_dtype)},
+                            {"dtype", to_string(map.dtype)},
+                            {"row_shape", map.row_shape},
+                            {"entries", map.entries},
+                            {"bytes", map.bytes}});
+  }
   json["tensors"] = Json::array();
   for (std::size_t i = 0; i < contents.tensors.size(); ++i) {
     const StoredTensor& tensor = contents.tensors[i];
@@ -190,6 +199,7 @@ void print_record(const Contents& contents) {
       .add("bytes of a block", bytes_text(contents.block_bytes));
   if (contents.shards) lines.add("shards", std::to_string(contents.files.size() - 1));
   lines.add("tensors", std::to_string(contents.tensors.size()));
+  if (contents.broken) lines.add("broken", *contents.broken);
   lines.print(std::cout);
 }
 
@@ -230,6 +240,21 @@ void print_append_info(const Contents& contents) {
     table.row({info.name, info.value ? std::string(type_of(*info.value)) : "?",
                info.value ? value_text(*info.value) : "damaged"});
     if (info.problem) table.note(info.problem->what());
+  }
+  std::cout << '\n';
+  table.print(std::cout);
+}
+
+void print_maps(const Contents& contents) {
+  using enum Table::Align;
+  if (contents.maps.empty()) return;
+  const bool is_increment = contents.increment > 0;
+  Table table({{"map_parameter"}, {"keys"}, {"rows"},
+               {is_increment ? "changed entries" : "entries", right}, {"bytes", right}});
+  for (const StoredMapParameter& map : contents.maps) {
+    table.row({map.name, std::string(to_string(map.key_dtype)),
+               std::string(to_string(map.dtype)) + " " + to_string(map.row_shape),
+               std::to_string(map.entries), std::to_string(map.bytes)});
   }
   std::cout << '\n';
   table.print(std::cout);
@@ -327,6 +352,7 @@ int tell(const ShowArguments& arguments, const Contents& contents,
   print_record(contents);
   print_files(contents);
   print_append_info(contents);
+  print_maps(contents);
   print_tensors(contents, statistics, arguments.pieces);
   return code;
 }

@@ -1,0 +1,285 @@
+// Series of increments: whatever a map went through, and whichever saves failed, every checkpoint comes
+// back as the map was then, on any number of ranks.
+#include <memory>
+#include <optional>
+
+#include "maps/table.hpp"
+
+namespace cairn::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Makes saves fail when the test says so, before they are committed.
+class Saboteur : public Listener {
+ public:
+  void started(const Event& event) override { directory_ = event.path.parent_path(); }
+  void phase(const Event& event, Phase phase) override {
+    if (event.rank != 0 || phase != Phase::syncing || !armed_) return;
+    // What is being written vanishes.
+    for (const auto& entry : fs::directory_iterator(directory_)) {
+      const std::string name = entry.path().filename().string();
+      if (name.find(".tmp") != std::string::npos) fs::remove_all(entry.path());
+    }
+  }
+  void arm(bool armed) { armed_ = armed; }
+
+ private:
+  fs::path directory_;
+  bool armed_ = false;
+};
+
+class Increments : public World {
+ protected:
+  static constexpr std::uint64_t kKeys = 20000;
+
+  Increments() { state_.add("w", std::span(weight_), whole({100})).add("emb", table_.map()); }
+
+  CheckpointSettings settings() {
+    CheckpointSettings settings{.keep_checkpoint_max = 1000, .incremental = true,
+                                .listener = &saboteur_};
+    settings.write.block_bytes = std::size_t{64} << 10;
+    return settings;
+  }
+  ModelCheckpoint make(CheckpointSettings settings) {
+    return {MPI_COMM_WORLD, "run", directory(), std::move(settings)};
+  }
+  void train(int changes = 500) {
+    table_.change(random_, changes, kKeys);
+    ++step_;
+    weight_.assign(100, static_cast<double>(step_));
+  }
+  /// A base with enough in it that increments do not outgrow it.
+  void train_base() {
+    for (std::uint64_t key = 0; key < kKeys; ++key) {
+      table_.put(static_cast<std::int64_t>(key * 977) - 1000, static_cast<float>(key));
+    }
+    train();
+  }
+
+  /// That a restore on the first `part_ranks` ranks gives the truth, from `increments` on a base.
+  std::optional<Restored> restore_on(int part_ranks, CheckpointSettings settings = {}) {
+    const Part part(part_ranks);
+    if (!part.has_me()) return std::nullopt;
+    MapParameter other = MapParameter::of<std::int64_t, float>({MapAndTruth::kRow});
+    std::vector<double> weight(100);
+    State state;
+    state.add("w", std::span(weight), whole({100})).add("emb", other);
+    settings.incremental = true;
+    ModelCheckpoint checkpoint(part.comm(), "run", directory(), settings);
+    auto restored = checkpoint.restore(state);
+    table_.expect_in(other, part.comm());
+    EXPECT_EQ(weight, weight_);
+    return restored;
+  }
+  void expect_restored_everywhere(std::uint64_t increments) {
+    for (const int part_ranks : {1, 2, 3, 4}) {
+      if (part_ranks > ranks()) continue;
+      const auto restored = restore_on(part_ranks);
+      if (!restored) continue;
+      EXPECT_EQ(restored->increments, increments);
+      EXPECT_EQ(restored->step, step_);
+      EXPECT_TRUE(restored->skipped.empty());
+    }
+  }
+
+  void save_many(CheckpointSettings with, bool failing) {
+    std::uint64_t increments = 0;
+    {
+      ModelCheckpoint checkpoint = make(std::move(with));
+      for (int i = 0; i <= 20; ++i) {
+        i == 0 ? train_base() : train();
+        if (failing && i % 3 == 2) {
+          saboteur_.arm(true);
+          EXPECT_THROW(static_cast<void>(checkpoint.save(step_, state_)), Error);
+          saboteur_.arm(false);
+          train();
+        }
+        const SaveReport report = checkpoint.save(step_, state_);
+        EXPECT_EQ(report.is_increment, i > 0);
+        if (i > 0) {
+          ++increments;
+          EXPECT_LT(report.map_bytes, table_.truth().size() * 21 / 5);
+        }
+      }
+    }
+    expect_restored_everywhere(increments);
+  }
+
+  Saboteur saboteur_;
+  MapAndTruth table_;
+  std::vector<double> weight_ = std::vector<double>(100);
+  State state_;
+  std::mt19937_64 random_{11};
+  std::uint64_t step_ = 0;
+};
+
+TEST_F(Increments, TwentyOnABaseThenTheMapIsWhatItWasOnAnyNumberOfRanks) {
+  save_many(settings(), false);
+}
+
+TEST_F(Increments, EveryThirdSaveFailsThenNoChangeIsLost) { save_many(settings(), true); }
+
+TEST_F(Increments, InShardsWithCrcsThenTheSame) {
+  CheckpointSettings with = settings();
+  with.integrated_save = false;
+  with.crc_check = true;
+  save_many(std::move(with), true);
+}
+
+TEST_F(Increments, TheFileIsTheSameOnAnyNumberOfRanksThatHadTheSameHistory) {
+  std::vector<std::vector<char>> files;
+  for (int part_ranks = 1; part_ranks <= ranks(); ++part_ranks) {
+    const Part part(part_ranks);
+    if (part.has_me()) {
+      MapAndTruth table(part.comm());
+      State state;
+      state.add("emb", table.map());
+      CheckpointSettings same = settings();
+      same.clock = [] { return Time{std::chrono::seconds{1}}; };
+      same.run_id = RunId{};
+      const std::string prefix = "run" + std::to_string(part_ranks);
+      std::mt19937_64 random(3);
+      {
+        ModelCheckpoint checkpoint(part.comm(), "run", path(prefix), same);
+        for (std::uint64_t step = 1; step <= 3; ++step) {
+          table.change(random, step == 1 ? 20000 : 300, kKeys);
+          checkpoint.save(step, state);
+        }
+      }
+      if (rank() == 0) files.push_back(bytes_at(path(prefix) / "run-1_3.h5"));
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  for (const auto& file : files) {
+    EXPECT_FALSE(file.empty());
+    EXPECT_TRUE(file == files.front());
+  }
+}
+
+TEST_F(Increments, ARunThatGoesOnAddsToTheChain) {
+  {
+    ModelCheckpoint checkpoint = make(settings());
+    train_base();
+    checkpoint.save(step_, state_);
+    train();
+    checkpoint.save(step_, state_);
+  }
+  std::optional<ModelCheckpoint> checkpoint(make(settings()));
+  const auto restored = checkpoint->restore(state_);
+  ASSERT_TRUE(restored.has_value());
+  table_.expect_in_own();
+  train();
+  const SaveReport report = checkpoint->save(step_, state_);
+  EXPECT_TRUE(report.is_increment);
+  EXPECT_LT(report.map_bytes, 21U * 600);
+  checkpoint->end(step_, state_);
+  checkpoint.reset();
+  expect_restored_everywhere(2);
+}
+
+TEST_F(Increments, WithoutTheSettingThenEverySaveIsFull) {
+  CheckpointSettings with = settings();
+  with.incremental = false;
+  ModelCheckpoint checkpoint = make(std::move(with));
+  train_base();
+  checkpoint.save(step_, state_);
+  train();
+  EXPECT_FALSE(checkpoint.save(step_, state_).is_increment);
+}
+
+TEST_F(Increments, TheyOutgrowTheirBaseThenTheNextSaveIsFull) {
+  ModelCheckpoint checkpoint = make(settings());
+  train(2000);
+  std::uint64_t base = 0;
+  std::uint64_t increments = 0;
+  int full = 0;
+  for (int i = 0; i < 16; ++i) {
+    const SaveReport report = checkpoint.save(step_, state_);
+    EXPECT_EQ(report.is_increment, increments < base) << i;
+    if (report.is_increment) {
+      increments += report.map_bytes;
+    } else {
+      ++full;
+      base = report.map_bytes;
+      increments = 0;
+    }
+    train(600);
+  }
+  EXPECT_GE(full, 3);
+}
+
+TEST_F(Increments, TheyAreSixtyFourThenTheNextSaveIsFull) {
+  ModelCheckpoint checkpoint = make(settings());
+  train_base();
+  std::string kinds;
+  for (int i = 0; i < 67; ++i) {
+    kinds += checkpoint.save(step_, state_).is_increment ? 'i' : 'F';
+    train(1);
+  }
+  EXPECT_EQ(kinds, "F" + std::string(64, 'i') + "Fi");
+}
+
+TEST_F(Increments, AMapThatWasLoadedFromElsewhereThenTheNextSaveIsFull) {
+  save(MPI_COMM_WORLD, path("elsewhere.h5"), state_);
+  std::optional<ModelCheckpoint> checkpoint(make(settings()));
+  train_base();
+  checkpoint->save(step_, state_);
+  load(MPI_COMM_WORLD, path("elsewhere.h5"), state_);
+  table_.truth().clear();
+  train(50);
+  EXPECT_FALSE(checkpoint->save(step_, state_).is_increment);
+  checkpoint.reset();
+  expect_restored_everywhere(0);
+}
+
+TEST_F(Increments, AnotherSeriesSavedTheMapThenTheNextSaveIsFull) {
+  std::optional<ModelCheckpoint> checkpoint(make(settings()));
+  ModelCheckpoint other(MPI_COMM_WORLD, "other", directory(), settings());
+  train_base();
+  checkpoint->save(step_, state_);
+  train();
+  other.save(step_, state_);
+  train();
+  EXPECT_FALSE(checkpoint->save(step_, state_).is_increment);
+  checkpoint.reset();
+  expect_restored_everywhere(0);
+}
+
+TEST_F(Increments, TheSameStepAgainThenItIsFullSinceItReplacesItsBase) {
+  std::optional<ModelCheckpoint> checkpoint(make(settings()));
+  train_base();
+  checkpoint->save(step_, state_);
+  train();
+  EXPECT_TRUE(checkpoint->save(step_, state_).is_increment);
+  table_.put(5, 5);
+  EXPECT_FALSE(checkpoint->save(step_, state_).is_increment);
+  checkpoint.reset();
+  expect_restored_everywhere(0);
+}
+
+TEST_F(Increments, RetentionKeepsWhatTheNewestNeedsAndDeletesChainsWhole) {
+  CheckpointSettings with = settings();
+  with.keep_checkpoint_max = 2;
+  ModelCheckpoint checkpoint = make(std::move(with));
+  std::vector<std::size_t> chains;  // members of each, of those that are there
+  train(2000);
+  for (int i = 0; i < 12; ++i) {
+    if (!checkpoint.save(step_, state_).is_increment) chains.push_back(0);
+    ++chains.back();
+    while (chains.size() > 1) {
+      std::size_t others = 0;
+      for (std::size_t c = 1; c < chains.size(); ++c) others += chains[c];
+      if (others < 2) break;
+      chains.erase(chains.begin());
+    }
+    std::size_t expected = 1;  // the lock
+    for (const std::size_t members : chains) expected += members;
+    checkpoint.wait();
+    EXPECT_EQ(names().size(), expected) << i;
+    train(600);
+  }
+}
+
+}  // namespace
+}  // namespace cairn::test
