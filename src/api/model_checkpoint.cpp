@@ -224,14 +224,17 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
   /// Collective. What to save under which name; only rank 0's request counts.
   coord::Saver::Job job_for(std::uint64_t step, const State& trained) {
     const State& state = settings().saved_network ? *settings().saved_network : trained;
-    saver_.rest();  // what it does afterwards is about the series, too
-    coord::Saver::Job job{.state = entries_, .request = {}};
+    saver_.wait_cleaned();  // what it does afterwards is about the series, too
+    const bool as_it_is = !settings().async_save && config_.append_dict().entries().empty();
+    coord::Saver::Job job{.state = as_it_is ? state : entries_, .request = {}};
     coord::run_together(
         comm_,
         [&] {
-          entries_ = with_append_info(
-              state,
-              policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch));
+          if (!as_it_is) {
+            entries_ = with_append_info(
+                state,
+                policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch));
+          }
           if (series_) job.request = series_->next(step);
         },
         coord::Blame::nobody);
@@ -295,7 +298,7 @@ class __attribute__((visibility("hidden"))) ModelCheckpoint::Impl {
                       .bytes = report.file_bytes,
                       .rank = comm_.rank()};
     coord::tell(settings().listener, [&](Listener& it) { it.phase(event, Phase::retaining); });
-    if (series_) series_->retain(agreed);
+    if (series_) series_->retain(agreed, saver_.trash());
   }
 
   Prefix prefix_;

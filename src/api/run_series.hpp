@@ -25,7 +25,7 @@ class RunSeries {
   /// at its first save, unless it restored one.
   coord::SaveRequest next(std::uint64_t step);
   /// The checkpoint of `request` is durable: counts it, and deletes what the policy no longer keeps.
-  void retain(const coord::SaveRequest& request);
+  void retain(const coord::SaveRequest& request, storage::Trash& trash);
 
   /// Opens the series to restore: this run's own, where it has saved, else the wanted one or the one
   /// with the highest number. False where there is no checkpoint at all.

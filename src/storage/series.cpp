@@ -191,7 +191,7 @@ void Series::restored(const fs::path& path) {
   protected_ = path;
 }
 
-void Series::retain(const CheckpointPolicy& policy,
+void Series::retain(const CheckpointPolicy& policy, Trash* trash,
                     const std::function<void(const fs::path&)>& deleted,
                     const std::function<void(const fs::path&, const Error&)>& failed) {
   std::vector<policy::Kept> kept;
@@ -206,7 +206,7 @@ void Series::retain(const CheckpointPolicy& policy,
   for (const std::size_t i : policy::to_delete(kept, policy)) {
     const fs::path& path = members_[of_member[i]].path;
     try {
-      remove_checkpoint(path, rules_.identity);
+      remove_checkpoint(path, rules_.identity, trash);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::not_found) {
         failed(path, error);
