@@ -174,10 +174,10 @@ std::uint64_t SavePlan::memory() const noexcept {
   return bytes;
 }
 
-codec::Digest digest_of(std::span<const plan::Claim> claims, std::uint64_t largest_block) {
+codec::Digest digest_of(const State& state, std::uint64_t largest_block) {
   WireWriter writer;
   writer.put(largest_block);
-  for (const plan::Claim& claim : claims) plan::put_claim(writer, claim);
+  plan::put_structure(writer, state);
   return codec::sha256(writer.take());
 }
 
@@ -246,7 +246,6 @@ ClaimsAtHome bring_home(const Comm& comm, std::span<const plan::Claim> claims) {
 SavePlan make_save_plan(const Comm& comm, std::span<const plan::Claim> claims,
                         std::uint64_t largest_block) {
   SavePlan plan;
-  plan.digest = digest_of(claims, largest_block);
   auto [by_home, home] = bring_home(comm, claims);
   const std::vector<std::uint64_t> offsets = lay_out_together(comm, home, largest_block, plan);
   const std::uint64_t block_bytes = plan.layout.block_bytes;

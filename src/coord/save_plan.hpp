@@ -17,7 +17,7 @@ namespace cairn::coord {
 /// Everything about a save that depends on the structure of the state alone; kept and used again
 /// while that stays the same on all ranks.
 struct SavePlan {
-  /// Of this rank's claims and what else the plan depends on.
+  /// Of this rank's claims and what else the plan depends on; for whoever keeps the plan.
   codec::Digest digest{};
   /// Rank 0 has all of it; the others have the sizes, but no offsets and no head.
   storage::ImageLayout layout;
@@ -32,7 +32,7 @@ struct SavePlan {
 };
 
 /// Local. What tells one structure from another on this rank.
-codec::Digest digest_of(std::span<const plan::Claim> claims, std::uint64_t largest_block);
+codec::Digest digest_of(const State& state, std::uint64_t largest_block);
 
 /// The claims of all ranks at their homes, and which of this rank's claims went where.
 struct ClaimsAtHome {

@@ -140,7 +140,6 @@ std::uint64_t ShardPlan::memory() const noexcept {
 ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,
                           std::uint64_t largest_block) {
   ShardPlan plan;
-  plan.digest = digest_of(claims, largest_block);
   const ClaimsAtHome at = bring_home(comm, claims);
   plan.boxes = take_boxes(comm, at, largest_block);
   const std::vector<TensorInfo> datasets = datasets_of(claims, plan.boxes);
