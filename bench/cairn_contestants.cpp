@@ -67,7 +67,10 @@ class SaveBeside : public Contestant {
  public:
   SaveBeside(const Course& course, const std::string& way)
       : lazy_(way == "lazy"),
-        saver_({(course.directory / way).string(), "bench"}, course.world, course.slices.state(),
+        saver_({.directory = (course.directory / way).string(),
+                .prefix = "bench",
+                .step_seconds = course.step_seconds},
+               course.world, course.slices.state(),
                course.slices.bytes(), settings_of(way)) {}
 
   Sample run() override {

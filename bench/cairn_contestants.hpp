@@ -18,6 +18,7 @@ struct Course {
   const Workload& workload;
   Slices& slices;
   std::filesystem::path directory;
+  double step_seconds = 0.5;  ///< of computing, beside asynchronous saves
 };
 
 /// "sync", "shards", "crc", "aes-gcm", "aes-cbc", "sm4-cbc": a save that is waited for. "async",

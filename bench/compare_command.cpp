@@ -45,6 +45,7 @@ struct CompareArguments {
   std::string directory;
   std::uint64_t repeat = 15;
   std::vector<std::string> ways = kUsualWays;
+  double step_seconds = 0.5;
   std::string json;
 };
 
@@ -53,7 +54,8 @@ class Contest {
  public:
   Contest(const CompareArguments& arguments, const Stage& stage, const Workload& workload,
           Slices& slices)
-      : course_{stage.world, workload, slices, fs::path(arguments.directory) / "cairn-compare"},
+      : course_{stage.world, workload, slices, fs::path(arguments.directory) / "cairn-compare",
+                arguments.step_seconds},
         stage_(stage) {
     if (stage.world.is_root()) fs::create_directories(course_.directory);
     static_cast<void>(stage.world.synchronised_time());
@@ -164,13 +166,20 @@ void print_ways(const std::vector<std::string>& ways, const Samples& samples, do
   }
 }
 
-void print_lines(const std::vector<Line>& lines) {
-  std::cout << '\n' << padded("line", 34) << padded("median (95 %)", 25) << "must\n";
+/// In words; of fewer runs no interval holds the median that surely.
+std::string verdict(const Line& line, std::size_t runs) {
+  constexpr std::size_t kEnough = 6;
+  if (runs < kEnough) return "(too few runs)";
+  return line.met() ? "met" : "NOT MET";
+}
+
+void print_lines(const std::vector<Line>& lines, std::size_t runs) {
+  std::cout << '\n' << padded("line", 34) << padded("median (95 %)", 26) << "must\n";
   for (const Line& line : lines) {
-    std::cout << padded(line.name, 34) << padded(interval(line.value), 25);
+    std::cout << padded(line.name, 34) << padded(interval(line.value), 26);
     if (line.bound) {
       std::cout << (line.at_least ? "≥ " : "≤ ") << fixed(*line.bound, 2) << "  "
-                << (line.met() ? "met" : "NOT MET");
+                << verdict(line, runs);
     }
     std::cout << '\n';
   }
@@ -234,7 +243,7 @@ void run_compare(const CompareArguments& arguments, const Stage& stage) {
                          .gigabytes = gigabytes});
   if (stage.world.is_root()) {
     print_ways(arguments.ways, samples, gigabytes);
-    print_lines(lines);
+    print_lines(lines, arguments.repeat);
   }
   if (arguments.json.empty()) return;
   nlohmann::ordered_json json = head.json();
@@ -259,6 +268,10 @@ void add_compare_command(CLI::App& app, Command& chosen) {
   command->add_option("--ways", arguments->ways, "some of them only")
       ->delimiter(',')
       ->check(CLI::IsMember(all_ways()))
+      ->capture_default_str();
+  command->add_option("--step-seconds", arguments->step_seconds,
+                      "of computing before and beside each asynchronous save")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--json", arguments->json, "write all figures to this file too");
   command->callback([arguments, &chosen] {

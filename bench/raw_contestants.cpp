@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <string>
@@ -19,6 +20,9 @@ namespace {
 constexpr std::uint64_t kUnit = 4096;  // what O_DIRECT wants multiples of
 constexpr std::size_t kMostRequestBytes = std::size_t{16} << 20;
 constexpr int kMostRequests = 4;
+/// What is tried: requests under way, and MiB of each.
+constexpr std::array<std::pair<int, std::size_t>, 9> kManners{
+    {{1, 1}, {1, 4}, {1, 16}, {2, 1}, {2, 4}, {2, 16}, {4, 1}, {4, 4}, {4, 16}}};
 constexpr std::size_t kBufferBytes = kMostRequestBytes * kMostRequests;
 
 /// A share that ends with this rank's part of a whole number of units.
@@ -97,17 +101,15 @@ void RawDevice::choose() {
   const std::filesystem::path file = path("raw-warm-up");
   RawManner best = manner_;
   double best_seconds = 0;
-  for (const int requests : {1, 2, 4}) {
-    for (const std::size_t mib : {1, 4, 16}) {
-      manner_.request_bytes = mib << 20;
+  for (int turn = 0; turn < 3; ++turn) {
+    for (const auto& [requests, mib] : kManners) {
+      manner_.request_bytes = mib << 20U;
       manner_.requests = requests;
-      for (int i = 0; i < 2; ++i) {
-        const double seconds = write(file).seconds;
-        std::filesystem::remove(file);
-        if (best.requests != 0 && seconds >= best_seconds) continue;
-        best = manner_;
-        best_seconds = seconds;
-      }
+      const double seconds = write(file).seconds;
+      std::filesystem::remove(file);
+      if (best.requests != 0 && seconds >= best_seconds) continue;
+      best = manner_;
+      best_seconds = seconds;
     }
   }
   manner_ = best;
