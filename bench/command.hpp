@@ -18,5 +18,6 @@ using Command = std::function<void(const Stage&)>;
 void add_save_command(CLI::App& app, Command& chosen);
 void add_load_command(CLI::App& app, Command& chosen);
 void add_compare_command(CLI::App& app, Command& chosen);
+void add_plan_command(CLI::App& app, Command& chosen);
 
 }  // namespace bench

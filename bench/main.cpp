@@ -72,6 +72,7 @@ int run(int argc, char** argv) {
   add_save_command(app, command);
   add_load_command(app, command);
   add_compare_command(app, command);
+  add_plan_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

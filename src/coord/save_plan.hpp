@@ -10,6 +10,7 @@
 #include "plan/home.hpp"
 #include "plan/owners.hpp"
 #include "plan/routes.hpp"
+#include "plan/save_steps.hpp"
 #include "storage/image.hpp"
 
 namespace cairn::coord {
@@ -36,7 +37,7 @@ codec::Digest digest_of(const State& state, std::uint64_t largest_block);
 
 /// The claims of all ranks at their homes, and which of this rank's claims went where.
 struct ClaimsAtHome {
-  std::vector<std::vector<std::uint32_t>> by_home;
+  plan::ClaimsByHome by_home;
   plan::Home home;
 };
 
@@ -51,7 +52,7 @@ SavePlan make_save_plan(const Comm& comm, std::span<const plan::Claim> claims,
 
 /// Collective. Decides who owns which of `blocks` (the same on all ranks) from what each rank knows
 /// of who holds them.
-plan::Ownership agree_on_owners(const Comm& comm, std::vector<plan::Candidate> candidates,
+plan::Ownership agree_on_owners(const Comm& comm, std::span<const plan::Candidate> candidates,
                                 std::span<const std::uint64_t> blocks, std::uint64_t block_bytes,
                                 std::uint64_t first_block, std::uint64_t block_count);
 

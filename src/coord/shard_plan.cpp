@@ -25,9 +25,9 @@ std::vector<ShardBox> take_boxes(const Comm& comm, const ClaimsAtHome& at,
   }
   const std::vector<Bytes> from = comm.exchange(std::move(to));
   std::vector<ShardBox> mine;
-  for (std::size_t home = 0; home < from.size(); ++home) {
-    WireReader reader(from[home]);
-    for (const std::uint32_t i : at.by_home[home]) {
+  for (const auto& [home, of_home] : at.by_home) {
+    WireReader reader(from[static_cast<std::size_t>(home)]);
+    for (const std::uint32_t i : of_home) {
       for (auto n = reader.get<std::size_t>(); n > 0; --n) mine.push_back({i, plan::get_box(reader)});
     }
   }
