@@ -82,7 +82,8 @@ class Lines {
       if (!has(way)) return;
       std::vector<double> values;
       for (const Sample& sample : samples_.at(way)) values.push_back(sample.seconds / sample.against);
-      add(way + ": stall ÷ " + limit, std::move(values), bound, kAtMost);
+      add(way + ": stall ÷ " + limit, std::move(values),
+          is_large() || is("columns") ? std::optional(bound) : std::nullopt, kAtMost);
     };
     add_own("async", "memcpy", 1.2);
     add_own("lazy", "total", 0.02);

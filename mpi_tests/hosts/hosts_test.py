@@ -140,7 +140,8 @@ def the_bytes_are_those_of_one_host(bench, cluster):
 
 
 def shards_of_several_hosts_load_on_another(bench, cluster):
-    output = on_hosts(bench, cluster, [1, 3], 1, "save", "--workload", MEDIUM, "--dir", bench.scratch / "shards", "--shards")
+    output = on_hosts(bench, cluster, [1, 3], 1, "save", "--workload", MEDIUM, "--dir", bench.scratch / "shards",
+                      "--shards")
     output = on_hosts(bench, cluster, [2], 3, "load", "--workload", MEDIUM, "--from", values(output)["path"])
     check(values(output)["values"] == "right", output)
 
@@ -165,8 +166,8 @@ def a_host_that_dies_leaves_a_good_checkpoint(bench, cluster):
     output = on_hosts(bench, cluster, [1, 3], 2, "load", "--workload", MEDIUM, "--latest", directory)
     check(values(output)["values"] == "right" and int(values(output)["step"]) >= 3, output)
     step = int(values(output)["step"])
-    output = on_hosts(bench, cluster, [3, 1], 1, "save", "--workload", MEDIUM, "--dir", directory, "--resume", "--advance",
-                      "--keep", 2)
+    output = on_hosts(bench, cluster, [3, 1], 1, "save", "--workload", MEDIUM, "--dir", directory, "--resume",
+                      "--advance", "--keep", 2)
     check(values(output)["resumed step"] == str(step), output)
     check(values(output)["path"].endswith(f"-1_{step + 1}.h5"), output)
 
