@@ -58,6 +58,27 @@ class Count {
 /// Local. "unset", "none" or the number.
 CAIRN_API std::string to_string(Count count);
 
+/// What happens when a periodic save fails because of the disk: no space, or an error of input and
+/// output. All ranks do the same.
+enum class OnSaveFailure : std::uint8_t {
+  /// `step_end` throws, and the next one saves again.
+  fail,
+  /// `step_end` goes on; only the listener hears. The next try comes as if this one had worked.
+  skip,
+  /// Without space: the oldest checkpoint goes that retention might delete, never the newest good one,
+  /// and the save is tried again, until it fits or none is left to go: then as `fail`. So too in
+  /// `save` and `end`. All other failures: as `fail`.
+  make_room,
+};
+
+/// Local. The name as it stands above.
+CAIRN_API std::string_view to_string(OnSaveFailure what) noexcept;
+
+/// Local. When the batch job ends that this process is in, as far as the environment says so
+/// (SLURM_JOB_END_TIME, which Slurm sets from version 23.02 on): for `stop_before`. Nothing: it does
+/// not. Throws `invalid_argument` where that is no time.
+CAIRN_API std::optional<Time> batch_job_end();
+
 /// What one writes. Plain values; `CheckpointConfig` says what they mean together.
 struct CheckpointSettings {
   /// Save when step >= last saved step + this. Default 1, unless `save_checkpoint_seconds` is set.
@@ -101,6 +122,20 @@ struct CheckpointSettings {
   /// true: CRC-32 of all values at a save; `restore` then refuses checkpoints without. Those that
   /// have CRCs are checked at every load, whatever this says.
   bool crc_check = false;
+  /// true: the state is saved as a breakpoint, which retention never deletes, when the training loop
+  /// ends by an exception (`ModelCheckpoint::guard`, `ExceptionGuard`) or a signal asks for it:
+  /// SIGTERM, SIGINT, SIGUSR1, SIGUSR2. Handlers of this process's are called too; a signal that it
+  /// ignores stays ignored. A second SIGINT ends the process at once. Each step costs one small
+  /// reduction that it does not wait for.
+  bool exception_save = false;
+  /// How long a rank that leaves the loop by an exception waits for the others to do so, before it
+  /// writes what it holds by itself.
+  std::chrono::seconds exception_save_timeout{60};
+  /// Save, and say stop, while there is time for it before this moment of the system's clock: judged
+  /// by how long saves and steps took, with a margin. Rank 0's counts. A checkpoint like any other.
+  std::optional<Time> stop_before{};
+  /// The same on every rank.
+  OnSaveFailure on_save_failure = OnSaveFailure::fail;
   /// true: a `restore` that succeeded renames the damaged checkpoints it passed over to
   /// `<name>.damaged`, which nothing reads or deletes any more. false: they stay where they are.
   bool quarantine_damaged = false;
@@ -178,6 +213,8 @@ class CAIRN_API CheckpointConfig {
   [[nodiscard]] EncMode enc_mode() const noexcept { return settings_.enc_mode; }
   /// Whether saves take CRCs and restores ask for them.
   [[nodiscard]] bool crc_check() const noexcept { return settings_.crc_check; }
+  /// Whether exceptions and signals lead to a breakpoint.
+  [[nodiscard]] bool exception_save() const noexcept { return settings_.exception_save; }
   /// 0 where the epoch is always 1.
   [[nodiscard]] std::uint64_t steps_per_epoch() const noexcept { return settings_.steps_per_epoch; }
   /// Local. The four and `saved_network`. (The name is that of MindSpore's method.)

@@ -35,6 +35,8 @@ struct Event {
   std::uint64_t sequence = 0;  ///< counts the checkpoints of a series
   std::uint64_t bytes = 0;     ///< of the whole checkpoint, once known
   int rank = 0;                ///< who tells this, in the communicator of the call
+  /// This rank saves what it holds by itself: it left the training loop without the others.
+  bool alone = false;
   /// Of this rank, indexed by `Phase`: those that are over.
   std::array<double, kPhaseCount> seconds{};
   /// What this rank's program waited for this save, so far: all of it, but with `async_save`.
@@ -63,9 +65,13 @@ class CAIRN_API Listener {
   /// A save ended without a new checkpoint, by the error that the call throws next; with
   /// `async_save`, that the next collective call throws.
   virtual void failed(const Event&, const Error& error) { (void)error; }
+  /// All ranks save after this step and stop: a signal asked for it ("SIGUSR1"), or the time limit is
+  /// near. The event has step and rank.
+  virtual void stopping(const Event&, std::string_view reason) { (void)reason; }
   /// Rank 0 only: retention removed this one, or a stale file.
   virtual void deleted(const Event&) {}
-  /// Passed over, with the reason: by `restore`, or a deletion that failed (rank 0 only).
+  /// Passed over, with the reason: by `restore`, or a deletion that failed (rank 0 only); or a
+  /// breakpoint that was not saved, without a path.
   virtual void skipped(const Event&, std::string_view reason) { (void)reason; }
 };
 

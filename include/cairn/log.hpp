@@ -26,8 +26,9 @@ using LogSink = std::function<void(Severity severity, std::string_view line)>;
 /// standard error stream.
 CAIRN_API LogSink default_log();
 
-/// Writes one line a save, on rank 0: what was saved, how large it is, how long the program waited
-/// for it and how long each phase took. And one for each failure, wait, deletion and skipped file.
+/// Writes one line a save, on rank 0 (or on the rank that saves alone): what was saved, how large it is, how long the program waited
+/// for it and how long each phase took. And one for each failure, wait, deletion, skipped file and end by a
+/// signal.
 class CAIRN_API LogListener : public Listener {
  public:
   /// Local. An empty sink writes nothing.
@@ -39,6 +40,8 @@ class CAIRN_API LogListener : public Listener {
   void committed(const Event& event) override;
   /// An error.
   void failed(const Event& event, const Error& error) override;
+  /// A warning.
+  void stopping(const Event& event, std::string_view reason) override;
   /// For information.
   void deleted(const Event& event) override;
   /// A warning.
@@ -53,7 +56,7 @@ class CAIRN_API LogListener : public Listener {
 /// Appends each event of rank 0 to a file, one JSON object a line, for programs and plots:
 /// `{"event": "committed", "time": seconds since 1970, "path": …, "step": …, "sequence": …,
 /// "bytes": …, "rank": …}`; `committed` has `stall_seconds` and `seconds` by phase, `waited`
-/// `waited_seconds`, `failed` `error` and `code`, `skipped` `reason`, and `phase` `phase`.
+/// `waited_seconds`, `failed` `error` and `code`, `stopping` and `skipped` `reason`, and `phase` `phase`.
 class CAIRN_API JsonLinesListener : public Listener {
  public:
   /// Local. Opens the file on the rank whose events come; throws nothing. Where it cannot be written
@@ -79,6 +82,8 @@ class CAIRN_API JsonLinesListener : public Listener {
   void committed(const Event& event) override;
   /// With the message.
   void failed(const Event& event, const Error& error) override;
+  /// With the reason.
+  void stopping(const Event& event, std::string_view reason) override;
   /// By retention, or a sweep.
   void deleted(const Event& event) override;
   /// With the reason.
@@ -107,6 +112,8 @@ class CAIRN_API Listeners : public Listener {
   void committed(const Event& event) override;
   /// Passed on.
   void failed(const Event& event, const Error& error) override;
+  /// Passed on.
+  void stopping(const Event& event, std::string_view reason) override;
   /// Passed on.
   void deleted(const Event& event) override;
   /// Passed on.

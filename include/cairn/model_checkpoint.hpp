@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cairn/config.hpp"
@@ -21,7 +22,7 @@ namespace cairn {
 /// What the training loop should do after a step.
 enum class Next : std::uint8_t {
   go_on,  ///< train on
-  stop,   ///< leave the loop and call `ModelCheckpoint::end`
+  stop,   ///< all is saved: leave the loop and call `ModelCheckpoint::end`
 };
 
 /// The text that checkpoint names begin with, or a function of the step that gives it. Not empty,
@@ -83,12 +84,16 @@ struct Skipped {
   std::filesystem::path path;  ///< which
   std::string reason;          ///< what was wrong with it, in words
   std::filesystem::path quarantined{};  ///< where it was moved to; empty: it was not
+  /// What ranks saved alone, which is not enough, or not of one state; it stays where it is.
+  bool saved_alone = false;
 };
 
 /// What `restore` did. The same on every rank.
 struct Restored : LoadReport {
   std::vector<Skipped> skipped;  ///< newer ones that were damaged, newest first
 };
+
+class Run;
 
 /// Saves and restores the state of a training loop by the settings of a `CheckpointConfig`.
 /// Rank 0 decides when a save is due and what is deleted; every rank follows. One object is used
@@ -118,10 +123,14 @@ class CAIRN_API ModelCheckpoint {
   /// under way waits for that. Where an earlier save failed in the background, the first collective
   /// call that hears of it (the same on every rank) throws its error, once; the next step saves again
   /// (by the seconds trigger, the one after).
+  ///
+  /// With `exception_save` a signal to any rank, and with `stop_before` the time limit, lead to a save
+  /// on all ranks in this step or the next, and to `Next::stop` from this and every later call.
   [[nodiscard]] Next step_end(std::uint64_t step, const State& state);
 
-  /// Local. To be called before every change of values that are saved: with `lazy_capture` it waits
-  /// until the save under way has copied them; else it returns at once.
+  /// Local. To be called before every change of values that are saved, which `step_end` ends: with
+  /// `lazy_capture` it waits until the save under way has copied them; else it returns at once. With
+  /// `exception_save`, values that an exception finds between the two are not saved.
   void before_update();
 
   /// Collective. Waits until the last asynchronous save is durable, and retention after it is done;
@@ -144,6 +153,25 @@ class CAIRN_API ModelCheckpoint {
   std::optional<Restored> restore(State& state, const LoadOptions& options = {},
                                   std::optional<std::string> series = std::nullopt);
 
+  /// Runs the training loop. Where an exception leaves it, and with `exception_save`, the state is
+  /// saved as a breakpoint before the exception goes on. Where all ranks leave within
+  /// `exception_save_timeout`, after the same step, that is a save like any other, and this object is
+  /// as whole as before. Else each rank writes the slices it holds into a file of its own, which
+  /// `restore` puts together where they are enough; this object is broken then, ranks that wait for
+  /// this one in a call throw `unresponsive`, and the program should end by MPI_Abort.
+  template <class Loop>
+  void guard(const State& state, Loop&& loop) {
+    try {
+      std::forward<Loop>(loop)();
+    } catch (...) {
+      leave(state);
+      throw;
+    }
+  }
+  /// What `guard` does where an exception leaves the loop. Nothing without `exception_save`. Errors of
+  /// its own are told to the listener.
+  void leave(const State& state) noexcept;
+
   /// Local. What the last committed save of this object did, with the seconds of each phase; nothing
   /// before it.
   [[nodiscard]] std::optional<SaveReport> last_report() const;
@@ -156,8 +184,24 @@ class CAIRN_API ModelCheckpoint {
   [[nodiscard]] const CheckpointConfig& config() const noexcept;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Run> run_;
+};
+
+/// `ModelCheckpoint::guard` for the scope that it is made in: leaving it by an exception, which must
+/// be caught somewhere, is leaving the training loop.
+class CAIRN_API ExceptionGuard {
+ public:
+  /// Local. Both must outlive it.
+  ExceptionGuard(ModelCheckpoint& checkpoint, const State& state) noexcept;
+  ExceptionGuard(const ExceptionGuard&) = delete;
+  ExceptionGuard& operator=(const ExceptionGuard&) = delete;
+  /// Local, unless an exception leaves the scope: then as `ModelCheckpoint::leave`.
+  ~ExceptionGuard();
+
+ private:
+  ModelCheckpoint& checkpoint_;
+  const State& state_;
+  int exceptions_;
 };
 
 }  // namespace cairn

@@ -112,6 +112,11 @@ struct LoadOptions {
   /// Nothing: the file says how it was encrypted. Another mode than the file's is a `mismatch`.
   std::optional<EncMode> enc_mode{};
 
+  /// true: what ranks saved alone, when they left the training loop by an exception, is loaded even
+  /// where the program never called `before_update`, so that nobody can tell whether the values were
+  /// being changed.
+  bool accept_unmarked_breakpoint = false;
+
   /// As in `WriteOptions`.
   std::size_t staging_bytes = std::size_t{64} << 20;
   /// As in `WriteOptions`.
@@ -162,6 +167,8 @@ CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, cons
 /// from. Boxes asked for may overlap and need not cover their tensors. On Error every rank throws
 /// the same one; its message says whether `state` is unchanged (nothing had moved yet) or
 /// unspecified.
+///
+/// What ranks saved alone is loaded by a path with '*' for the rank, `….rank*of4.shard`.
 ///
 /// `path` may be any other HDF5 file as well, such as one of h5py's: chunked, filtered by HDF5's
 /// own filters, of either byte order, in groups. Names are the HDF5 paths without leading slash.

@@ -104,11 +104,15 @@ TEST(SecondsTrigger, LargestNumbersThenNoOverflow) {
   EXPECT_FALSE(seconds_due(every_seconds(18'446'744'074), Time::max(), Time::min()));
 }
 
-TEST(Reduction, OnlyTheSecondsTriggerNeedsIt) {
-  EXPECT_TRUE(needs_reduction({none, 30, 5, none}));
-  EXPECT_TRUE(needs_reduction({0, 30, 5, none}));
-  EXPECT_FALSE(needs_reduction({16, none, 5, none}));
-  EXPECT_FALSE(needs_reduction({0, 0, 5, none}));
+TEST(Reduction, StepsAloneNeedNone) {
+  EXPECT_FALSE(needs_reduction({.save_checkpoint_steps = 16, .save_checkpoint_seconds = none}));
+  EXPECT_FALSE(needs_reduction({.save_checkpoint_steps = 0, .save_checkpoint_seconds = 0}));
+}
+
+TEST(Reduction, ClocksAndSignalsNeedIt) {
+  EXPECT_TRUE(needs_reduction({.save_checkpoint_steps = none, .save_checkpoint_seconds = 30}));
+  EXPECT_TRUE(needs_reduction({.save_checkpoint_steps = 16, .exception_save = true}));
+  EXPECT_TRUE(needs_reduction({.save_checkpoint_steps = 16, .stop_before = kStart}));
 }
 
 }  // namespace

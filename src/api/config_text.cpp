@@ -98,6 +98,24 @@ void take(Writer& into, const std::string& setting, const Json& value) {
   into = one_of(std::array{Writer::direct, Writer::hdf5, Writer::mpiio}, setting, value);
 }
 
+void take(OnSaveFailure& into, const std::string& setting, const Json& value) {
+  into = one_of(std::array{OnSaveFailure::fail, OnSaveFailure::skip, OnSaveFailure::make_room},
+                setting, value);
+}
+
+void take(std::optional<Time>& into, const std::string& setting, const Json& value) {
+  constexpr auto kMost = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(Time::max().time_since_epoch()).count());
+  const std::string or_else = "null, \"batch_job_end\" or seconds since 1970: ";
+  if (value.is_null()) {
+    into.reset();
+  } else if (value.is_string() && value.get_ref<const std::string&>() == "batch_job_end") {
+    into = batch_job_end();
+  } else {
+    into = Time(std::chrono::seconds(integer_of(setting, value, kMost, or_else)));
+  }
+}
+
 void take(Key& into, const std::string& setting, const Json& value) {
   if (value.is_null()) {
     into = {};
@@ -153,6 +171,12 @@ std::string show(Count count) { return to_string(count); }
 std::string show(bool value) { return value ? "true" : "false"; }
 std::string show(std::uint64_t value) { return std::to_string(value); }
 std::string show(EncMode mode) { return std::string(to_string(mode)); }
+std::string show(OnSaveFailure what) { return std::string(to_string(what)); }
+std::string show(const std::optional<Time>& time) {
+  using std::chrono::seconds;
+  if (!time) return "none";
+  return std::to_string(std::chrono::floor<seconds>(*time).time_since_epoch().count());
+}
 std::string show(Writer writer) { return std::string(to_string(writer)); }
 
 template <class Rep, class Period>
@@ -240,6 +264,10 @@ constexpr std::array kSettings{
     setting<&S::enc_mode>("enc_mode"),
     setting<&S::append_info>("append_info"),
     setting<&S::crc_check>("crc_check"),
+    setting<&S::exception_save>("exception_save"),
+    setting<&S::exception_save_timeout>("exception_save_timeout_seconds"),
+    setting<&S::stop_before>("stop_before"),
+    setting<&S::on_save_failure>("on_save_failure"),
     setting<&S::quarantine_damaged>("quarantine_damaged"),
     setting<&S::steps_per_epoch>("steps_per_epoch"),
     setting<&S::write, &W::writer>("writer"),

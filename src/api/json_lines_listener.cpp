@@ -94,6 +94,12 @@ void JsonLinesListener::failed(const Event& event, const Error& error) {
   file_->append(json, event);
 }
 
+void JsonLinesListener::stopping(const Event& event, std::string_view reason) {
+  Json json = json_of("stopping", event);
+  json["reason"] = std::string(reason);
+  file_->append(json, event);
+}
+
 void JsonLinesListener::deleted(const Event& event) {
   file_->append(json_of("deleted", event), event);
 }

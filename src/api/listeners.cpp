@@ -30,6 +30,10 @@ void Listeners::failed(const Event& event, const Error& error) {
   for (Listener* listener : listeners_) listener->failed(event, error);
 }
 
+void Listeners::stopping(const Event& event, std::string_view reason) {
+  for (Listener* listener : listeners_) listener->stopping(event, reason);
+}
+
 void Listeners::deleted(const Event& event) {
   for (Listener* listener : listeners_) listener->deleted(event);
 }

@@ -66,7 +66,7 @@ LogSink default_log() {
 LogListener::LogListener(LogSink sink) : sink_(std::move(sink)) {}
 
 void LogListener::say(const Event& event, Severity severity, std::string_view line) const {
-  if (event.rank == 0 && sink_) sink_(severity, line);
+  if ((event.rank == 0 || event.alone) && sink_) sink_(severity, line);
 }
 
 void LogListener::waited(const Event& event, double seconds) {
@@ -82,12 +82,18 @@ void LogListener::failed(const Event& event, const Error& error) {
           " failed: " + error.what());
 }
 
+void LogListener::stopping(const Event& event, std::string_view reason) {
+  say(event, Severity::warning,
+      "saving and stopping after step " + std::to_string(event.step) + ": " + std::string(reason));
+}
+
 void LogListener::deleted(const Event& event) {
   say(event, Severity::info, "deleted " + event.path.string());
 }
 
 void LogListener::skipped(const Event& event, std::string_view reason) {
-  say(event, Severity::warning, "passed over " + event.path.string() + ": " + std::string(reason));
+  const std::string what = event.path.empty() ? "" : "passed over " + event.path.string() + ": ";
+  say(event, Severity::warning, what + std::string(reason));
 }
 
 }  // namespace cairn

@@ -35,6 +35,7 @@ void warn_of_leftovers(Restored& restored) {
 /// Collective. A rename that fails is told to the listener and harms nobody.
 void quarantine(const RestoreFrom& from, std::vector<Skipped>& skipped) {
   for (Skipped& one : skipped) {
+    if (one.saved_alone) continue;
     WireWriter writer;
     coord::run_on_root(from.comm, [&] {
       const auto failed = coord::attempt([&] {
@@ -50,15 +51,18 @@ void quarantine(const RestoreFrom& from, std::vector<Skipped>& skipped) {
 }  // namespace
 
 /// Tries one candidate after the other; all ranks hear of each from rank 0.
-Restored restore_newest(const RestoreFrom& from, State& state, const LoadOptions& options) {
+std::optional<Restored> restore_newest(const RestoreFrom& from, State& state, const LoadOptions& options) {
   std::vector<storage::Found> candidates;
   if (from.comm.rank() == 0) candidates = from.series->candidates();
   Restored restored;
+  bool only_lone = true;
   bool tried = false;  // to load one that turned out to be damaged, perhaps after values moved
   for (std::size_t i = 0;; ++i) {
     const std::optional<coord::Candidate> candidate =
         coord::share_candidate(from.comm, candidates, i);
+    if (!candidate && only_lone) return std::nullopt;
     if (!candidate) throw_none_good(from, restored.skipped);
+    only_lone = only_lone && candidate->is_lone;
     try {
       if (candidate->problem) throw Error(*candidate->problem);
       static_cast<LoadReport&>(restored) =
@@ -71,9 +75,11 @@ Restored restore_newest(const RestoreFrom& from, State& state, const LoadOptions
       // Refusals are not damage: they must not lead to an older state.
       if (error.code() != ErrorCode::damaged && error.code() != ErrorCode::not_found) throw;
       tried = tried || !candidate->problem;
-      if (from.comm.rank() == 0) from.series->found_damaged(candidate->path, error);
+      if (from.comm.rank() == 0 && !candidate->is_lone) {
+        from.series->found_damaged(candidate->path, error);
+      }
       tell_skipped(from, candidate->path, error.what());
-      restored.skipped.push_back({candidate->path, error.what()});
+      restored.skipped.push_back({candidate->path, error.what(), {}, candidate->is_lone});
     }
   }
 }

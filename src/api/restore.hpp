@@ -15,7 +15,8 @@ struct RestoreFrom {
 };
 
 /// Collective. Fills `state` from the newest checkpoint of the series that is good on every rank,
-/// and says which were passed over. Throws `damaged` where none is, and whatever is not damage.
-Restored restore_newest(const RestoreFrom& from, State& state, const LoadOptions& options);
+/// and says which were passed over. Throws `damaged` where none is, and whatever is not damage. What
+/// ranks saved alone is no checkpoint unless it is enough: nothing where there is only such.
+std::optional<Restored> restore_newest(const RestoreFrom& from, State& state, const LoadOptions& options);
 
 }  // namespace cairn

@@ -68,9 +68,9 @@ storage::Series& RunSeries::series_for(const storage::Place& place) {
   return *series_;
 }
 
-coord::SaveRequest RunSeries::next(std::uint64_t step) {
+coord::SaveRequest RunSeries::next(std::uint64_t step, storage::CheckpointKind why) {
   const storage::Place place = place_at(step);
-  auto next = series_for(place).next(place, step, settings().steps_per_epoch, kind());
+  auto next = series_for(place).next(place, step, settings().steps_per_epoch, kind(), why);
   coord::SaveRequest request{std::move(next.path), std::move(next.record)};
   request.record.run_id = run_id_;
   request.record.saved_at = clock_();
@@ -91,12 +91,21 @@ void RunSeries::retain(const coord::SaveRequest& request, storage::Trash& trash)
       });
 }
 
+bool RunSeries::drop_oldest() {
+  const auto dropped = series_ ? series_->drop_oldest() : std::nullopt;
+  if (dropped) {
+    coord::tell(settings().listener, [&](Listener& it) { it.deleted({.path = *dropped}); });
+  }
+  return dropped.has_value();
+}
+
 bool RunSeries::open_existing(const std::optional<std::string>& wanted) {
   if (series_ && is_used_) return use_own(wanted);
   series_.reset();
   storage::Catalog known = catalog();
-  std::optional<unsigned> number = storage::Series::newest_number(known);
-  if (wanted) number = number_of(known, *wanted);
+  std::optional<unsigned> number = storage::Series::newest_number(known, passed_over_);
+  if (wanted) number = passed_over_ ? std::nullopt : std::optional(number_of(known, *wanted));
+  passed_over_.reset();
   if (!number) {
     tell_swept(storage::Series::sweep_places(known, rules()));
     return false;
@@ -110,6 +119,14 @@ bool RunSeries::open_existing(const std::optional<std::string>& wanted) {
                                           directory_.root().string());
   }
   return false;
+}
+
+void RunSeries::pass_over() {
+  if (is_used_) {
+    throw Error(ErrorCode::damaged, "this run's series has nothing left that can be restored");
+  }
+  passed_over_ = series_->number();
+  series_.reset();
 }
 
 /// This run has chosen its series already.

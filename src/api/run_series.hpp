@@ -23,13 +23,18 @@ class RunSeries {
   [[nodiscard]] Time now() const { return clock_(); }
   /// Where a checkpoint of `step` goes and what it says of itself. The series of this run is chosen
   /// at its first save, unless it restored one.
-  coord::SaveRequest next(std::uint64_t step);
+  coord::SaveRequest next(std::uint64_t step, storage::CheckpointKind why);
   /// The checkpoint of `request` is durable: counts it, and deletes what the policy no longer keeps.
   void retain(const coord::SaveRequest& request, storage::Trash& trash);
+
+  /// Without space: deletes the oldest checkpoint that it may. False where there is none.
+  bool drop_oldest();
 
   /// Opens the series to restore: this run's own, where it has saved, else the wanted one or the one
   /// with the highest number. False where there is no checkpoint at all.
   bool open_existing(const std::optional<std::string>& wanted);
+  /// The open one has no checkpoint after all: `open_existing` takes one before it from here on.
+  void pass_over();
   /// The next three are about the open one.
   [[nodiscard]] std::vector<storage::Found> candidates() const { return series_->candidates(); }
   void found_damaged(const std::filesystem::path& path, const Error& why) {
@@ -60,6 +65,7 @@ class RunSeries {
   std::function<Time()> clock_;
   RunId run_id_{};
   std::optional<storage::Series> series_;
+  std::optional<unsigned> passed_over_;  ///< the number of the last
   bool is_used_ = false;  ///< this run saved into it, or restored from it
 };
 

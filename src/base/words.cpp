@@ -1,6 +1,7 @@
 #include <array>
 #include <numeric>
 
+#include "cairn/config.hpp"
 #include "cairn/error.hpp"
 #include "cairn/listener.hpp"
 #include "cairn/options.hpp"
@@ -19,6 +20,11 @@ std::string_view to_string(Phase phase) noexcept {
       "planning", "capturing",  "reserving",  "moving",
       "syncing",  "completing", "publishing", "retaining"};
   return kWords[static_cast<std::size_t>(phase)];
+}
+
+std::string_view to_string(OnSaveFailure what) noexcept {
+  constexpr std::array<std::string_view, 3> kWords{"fail", "skip", "make_room"};
+  return kWords[static_cast<std::size_t>(what)];
 }
 
 std::string_view to_string(Writer writer) noexcept {

@@ -15,6 +15,7 @@ namespace cairn::coord {
 struct Candidate {
   std::filesystem::path path;
   std::optional<Error> problem;  ///< known before it is opened
+  bool is_lone = false;          ///< what ranks saved alone
 };
 
 /// Collective. Rank 0's i-th of `found`, which the others need not have; nothing after the last.

@@ -15,6 +15,8 @@ namespace cairn::coord {
 namespace {
 
 constexpr int kTag = 0;
+/// What a rank had still joined before it took its leave is given time to complete.
+constexpr std::chrono::milliseconds kAfterLeave{1000};
 /// MPI counts are int; longer messages go in parts.
 constexpr std::size_t kLargestPart = std::size_t{1} << 30;
 
@@ -63,6 +65,7 @@ Comm::Comm(MPI_Comm original, std::chrono::seconds deadline) : deadline_(deadlin
   check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
+  mailbox_.open(comm_);
 }
 
 Comm::~Comm() {
@@ -81,17 +84,42 @@ void Comm::check(int code, std::string_view what) {
 void Comm::refuse_if_broken() const {
   if (broken_) {
     throw Error(ErrorCode::unresponsive,
-                "an earlier wait passed its deadline; this object makes no more calls");
+                "a rank did not answer an earlier call, or has left; this object makes no more calls");
   }
 }
 
-void Comm::check_deadline(std::chrono::steady_clock::time_point since,
-                          std::string_view what) const {
-  if (std::chrono::steady_clock::now() - since <= deadline_) return;
+void Comm::take_leave(std::string_view why) const {
+  if (!broken_) mailbox_.tell_gone({rank_, true, std::string(why)});
+}
+
+void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_view what) const {
+  const auto now = std::chrono::steady_clock::now();
+  if (auto gone = mailbox_.look()) {
+    gone_ = std::move(gone);
+    gone_at_ = now;
+  }
+  if (gone_ && (!gone_->of_itself || now - std::max(since, gone_at_) > kAfterLeave)) {
+    broken_ = true;
+    left_ = gone_->of_itself;
+    const std::string who = gone_->rank == rank_ ? "this rank" : mailbox_.describe(gone_->rank);
+    throw Error(ErrorCode::unresponsive, "rank " + std::to_string(rank_) + " waited for " +
+                                             std::string(what) + ", but " + who + " " + gone_->why,
+                gone_->rank);
+  }
+  if (now - since <= deadline_) return;
+  const std::vector<int> missing = mailbox_.call_roll();
+  const std::string seconds = std::to_string(deadline_.count()) + " s";
+  // The others need not wait any longer; nor does the missing one, should it come after all.
+  const int blamed = missing.empty() ? rank_ : missing.front();
+  mailbox_.tell_gone({blamed, false, missing.empty()
+                                  ? "waited longer than " + seconds + " and gave up"
+                                  : "did not answer within " + seconds + " and was given up by rank " +
+                                        std::to_string(rank_)});
   broken_ = true;
-  throw Error(ErrorCode::unresponsive, "rank " + std::to_string(rank_) + " waited longer than " +
-                                           std::to_string(deadline_.count()) + " s for " +
-                                           std::string(what));
+  throw Error(ErrorCode::unresponsive,
+              "rank " + std::to_string(rank_) + " waited longer than " + seconds + " for " +
+                  std::string(what) + "; " + mailbox_.describe(missing),
+              missing.empty() ? Error::kNoRank : missing.front());
 }
 
 void Patience::pause() noexcept {
@@ -106,7 +134,7 @@ void Patience::pause() noexcept {
 
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
   refuse_if_broken();
-  constexpr unsigned kTestsBetweenLooksAtTheClock = 64;
+  constexpr unsigned kTestsBetweenLooks = 64;
   const auto since = std::chrono::steady_clock::now();
   Patience patience(Patience::kForAnswers);
   for (unsigned tests = 1;; ++tests) {
@@ -115,8 +143,20 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
                       MPI_STATUSES_IGNORE),
           what);
     if (done != 0) return;
-    if (tests % kTestsBetweenLooksAtTheClock == 0) check_deadline(since, what);
-    if (tests > kTestsBetweenLooksAtTheClock) patience.pause();
+    if (tests % kTestsBetweenLooks == 0) look_around(since, what);
+    if (tests > kTestsBetweenLooks) patience.pause();
+  }
+}
+
+bool Comm::wait_for(MPI_Request& request, std::chrono::seconds timeout) const {
+  const auto since = std::chrono::steady_clock::now();
+  Patience patience(Patience::kForAnswers);
+  for (;;) {
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done != 0) return true;
+    if (mailbox_.look() || std::chrono::steady_clock::now() - since > timeout) return false;
+    patience.pause();
   }
 }
 

@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/wire.hpp"
+#include "coord/mailbox.hpp"
 
 namespace cairn::coord {
 
@@ -36,8 +38,9 @@ class Patience {
 };
 
 /// One conversation between all ranks: a duplicate of a communicator, used by one thread at a time.
-/// Every wait is a loop of tests with a deadline; when it passes, `unresponsive` is thrown, this
-/// object is broken (every later call throws at once) and what was posted is left alone.
+/// Every wait is a loop of tests with a deadline; when it passes, the ranks that do not answer are
+/// found (`Mailbox`), `unresponsive` is thrown and names them, this object is broken (every later
+/// call throws at once) and what was posted is left alone.
 class Comm {
  public:
   /// Collective; blocks. Errors are returned on the duplicate; the original keeps its handler.
@@ -74,14 +77,24 @@ class Comm {
   /// Waits for all of them, with the deadline; `what` says for what.
   void wait(std::span<MPI_Request> requests, std::string_view what) const;
 
+  /// Local. Whether the operation was complete within `timeout`, while no rank took its leave.
+  [[nodiscard]] bool wait_for(MPI_Request& request, std::chrono::seconds timeout) const;
+
   /// Throws where an earlier wait passed its deadline.
   void refuse_if_broken() const;
   /// A rank did not answer in another conversation of the same object: this one is broken too.
   void give_up() const noexcept { broken_ = true; }
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
+  /// It is broken because a rank took its leave, not because one did not answer.
+  [[nodiscard]] bool was_left() const noexcept { return left_; }
 
-  /// Throws where `since` is longer ago than the deadline.
-  void check_deadline(std::chrono::steady_clock::time_point since, std::string_view what) const;
+  /// Local. Tells all ranks that this one takes part in nothing any more, and why: who waits in this
+  /// conversation, now or later, throws `unresponsive` with these words.
+  void take_leave(std::string_view why) const;
+
+  /// Local. What every loop that waits for other ranks does between two tests: answers those who ask
+  /// for this rank; throws where one has left, or where `since` is longer ago than the deadline.
+  void look_around(std::chrono::steady_clock::time_point since, std::string_view what) const;
   /// Local. Throws `io` with MPI's own words where `code` is an error.
   static void check(int code, std::string_view what);
 
@@ -92,7 +105,11 @@ class Comm {
   int rank_ = 0;
   int size_ = 0;
   std::chrono::seconds deadline_;
+  mutable Mailbox mailbox_;
   mutable bool broken_ = false;
+  mutable bool left_ = false;
+  mutable std::optional<Mailbox::Gone> gone_;
+  mutable std::chrono::steady_clock::time_point gone_at_;
 };
 
 template <class T>

@@ -55,7 +55,8 @@ class Load {
 
  private:
   void open() {
-    stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check});
+    stored_ = open_stored(comm_, path_, {options_.enc_key, options_.enc_mode, options_.crc_check,
+                                         options_.accept_unmarked_breakpoint});
     path_ = stored_.path;
     files_.emplace(stored_.files);
     check_.emplace(stored_, options_.enc_key);

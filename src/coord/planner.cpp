@@ -3,6 +3,7 @@
 #include <string>
 
 #include "coord/file_target.hpp"
+#include "coord/lone_target.hpp"
 #include "coord/shard_target.hpp"
 #include "coord/together.hpp"
 
@@ -24,6 +25,17 @@ Planned Planner::plan(const State& state, SaveKind kind, const SaveRequest& requ
   planned.value_bytes = shard_plan_->value_bytes;
   planned.target = std::make_unique<ShardTarget>(comm_, settings_, request, *shard_plan_);
   return planned;
+}
+
+Planned Planner::plan_alone(const State& state, std::uint64_t block_bytes,
+                            const SaveRequest& request) {
+  shard_plan_ = make_lone_plan(plan::describe(state), block_bytes);
+  fit_staging(block_bytes);
+  return {.routes = &shard_plan_->routes,
+          .target = std::make_unique<LoneTarget>(comm_, settings_, request, *shard_plan_),
+          .tensors = shard_plan_->tensor_count,
+          .value_bytes = shard_plan_->value_bytes,
+          .plan_bytes = shard_plan_->memory()};
 }
 
 /// Where the last plan fits, one small reduction is all.

@@ -34,6 +34,8 @@ class Planner {
   /// Collective. What it returns refers to the plan, and to `request`; the plan stays until the next
   /// call. Throws `layout` or `invalid_argument`.
   Planned plan(const State& state, SaveKind kind, const SaveRequest& request);
+  /// Local. The same for the one rank of a conversation with itself.
+  Planned plan_alone(const State& state, std::uint64_t block_bytes, const SaveRequest& request);
 
   /// Of the plan's block size.
   [[nodiscard]] Staging& staging() const noexcept { return *staging_; }

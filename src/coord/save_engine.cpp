@@ -41,7 +41,7 @@ std::optional<Error> SaveEngine::run() {
       last_move = std::chrono::steady_clock::now();
       patience.reset();
     } else {
-      comm_.check_deadline(last_move, "pieces of blocks from other ranks");
+      comm_.look_around(last_move, "pieces of blocks from other ranks");
       patience.pause();
     }
   }

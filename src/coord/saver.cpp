@@ -57,7 +57,8 @@ struct Saver::Attempt {
         progress(job.listener, {.path = request.path,
                                 .step = request.record.step,
                                 .sequence = request.record.sequence,
-                                .rank = rank}) {}
+                                .rank = job.kind == SaveKind::lone ? job.lone_rank : rank,
+                                .alone = job.kind == SaveKind::lone}) {}
 
   const State& state;
   SaveRequest request;
@@ -128,13 +129,18 @@ void Saver::start(const Job& job, Capturing capturing) {
 /// What is the same for all saves. Rank 0 decides, all describe and plan.
 void Saver::begin(const Job& job) {
   wait_cleaned();
-  attempt_ = std::make_unique<Attempt>(job, agree_on(job.request), comm_.rank());
+  attempt_ = std::make_unique<Attempt>(job, agree_on(comm_, job.request), comm_.rank());
+  last_request_ = attempt_->request;
   attempt_->progress.hold();
   attempt_->progress.started();
   watch([&] {
     attempt_->progress.enter(Phase::planning);
-    attempt_->planned = planner_.plan(job.state, job.kind, attempt_->request);
+    attempt_->planned =
+        job.kind == SaveKind::lone
+            ? planner_.plan_alone(job.state, job.lone_block_bytes, attempt_->request)
+            : planner_.plan(job.state, job.kind, attempt_->request);
   });
+  structure_was_known_ = attempt_->planned.reused;
   attempt_->report.path = attempt_->request.path;
 }
 
@@ -353,21 +359,6 @@ Error Saver::give_up() {
   attempt_->progress.failed(error);
   attempt_->planned.target.reset();
   return error;
-}
-
-SaveRequest Saver::agree_on(const SaveRequest& request) const {
-  WireWriter writer;
-  run_on_root(comm_, [&] {
-    const storage::RecordBytes record = storage::encode_record(request.record);
-    writer.put_text(request.path.string()).put(record);
-  });
-  const Bytes told = comm_.broadcast(writer.take());
-  WireReader reader(told);
-  SaveRequest agreed;
-  agreed.path = reader.get_text();
-  const auto record = reader.get<storage::RecordBytes>();
-  agreed.record = storage::decode_record(record, "rank 0's decision");
-  return agreed;
 }
 
 /// Collective. What the save did, the same on every rank.

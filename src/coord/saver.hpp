@@ -40,6 +40,9 @@ class Saver {
     SaveKind kind = SaveKind::integrated;
     Listener* listener = nullptr;
     Afterwards afterwards{};
+    // With `SaveKind::lone`, on a conversation of a rank with itself:
+    std::uint64_t lone_block_bytes = 0;
+    int lone_rank = 0;  ///< in the conversation of all
   };
   /// When an asynchronous save takes the values.
   struct Capturing {
@@ -74,8 +77,14 @@ class Saver {
   }
   /// For what `afterwards` deletes.
   [[nodiscard]] storage::Trash& trash() noexcept { return trash_; }
+  /// Local. Ranks are gone: this one makes no more calls, whatever is under way.
+  void abandon() const noexcept { comm_.give_up(); }
 
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
+  /// Local. What rank 0 decided of the last save that was begun.
+  [[nodiscard]] const SaveRequest& last_request() const noexcept { return last_request_; }
+  /// Local. Whether the last save that was begun had the structure of the one before.
+  [[nodiscard]] bool structure_was_known() const noexcept { return structure_was_known_; }
 
  private:
   struct Attempt;
@@ -99,7 +108,6 @@ class Saver {
   template <class Step>
   void watch(Step&& step);
   Error give_up();
-  [[nodiscard]] SaveRequest agree_on(const SaveRequest& request) const;
 
   Comm comm_;
   Target::Settings settings_;
@@ -108,6 +116,8 @@ class Saver {
   storage::AlignedBuffer capture_memory_;
   storage::Trash trash_;  ///< rank 0 only
   std::unique_ptr<Attempt> attempt_;
+  SaveRequest last_request_;
+  bool structure_was_known_ = false;
   bool under_way_ = false;
   Background background_;  // last: its job uses the rest
 };

@@ -6,6 +6,7 @@
 
 #include "coord/save_plan.hpp"
 #include "coord/together.hpp"
+#include "storage/lone_shard.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -67,11 +68,11 @@ std::vector<TensorInfo> parameters_of(std::vector<TensorInfo> tensors) {
   return tensors;
 }
 
-plan::Routes own_routes(const Comm& comm, const storage::ImageLayout& layout,
+plan::Routes own_routes(int rank, int ranks, const storage::ImageLayout& layout,
                         std::span<const TensorInfo> datasets) {
   plan::Ownership ownership{layout.block_bytes, layout.head_bytes / layout.block_bytes, {}};
   ownership.owners.assign(layout.tail_offset / layout.block_bytes - ownership.first_block,
-                          comm.rank());
+                          rank);
   std::vector<plan::Holding> holdings;
   for (std::uint32_t i = 0; i < datasets.size(); ++i) {
     plan::Holding holding{i,
@@ -84,8 +85,8 @@ plan::Routes own_routes(const Comm& comm, const storage::ImageLayout& layout,
                    });
     holdings.push_back(std::move(holding));
   }
-  std::vector<std::vector<plan::RemoteHolding>> nothing(static_cast<std::size_t>(comm.size()));
-  return plan::make_routes(ownership, comm.rank(), std::move(holdings), std::move(nothing));
+  std::vector<std::vector<plan::RemoteHolding>> nothing(static_cast<std::size_t>(ranks));
+  return plan::make_routes(ownership, rank, std::move(holdings), std::move(nothing));
 }
 
 /// Rank 0: the index from the homes' tensors and from what each rank writes.
@@ -137,6 +138,34 @@ std::uint64_t ShardPlan::memory() const noexcept {
   return bytes;
 }
 
+ShardPlan make_lone_plan(std::span<const plan::Claim> claims, std::uint64_t block_bytes) {
+  std::vector<std::pair<TensorInfo, ShardBox>> both;
+  for (std::uint32_t i = 0; i < claims.size(); ++i) {
+    const auto& [tensor, box] = claims[i];
+    // Without an empty box a tensor without elements would be nowhere.
+    if (is_empty(box) && element_count(tensor.shape) != 0) continue;
+    TensorInfo dataset = tensor;
+    dataset.name = storage::lone_piece_name(tensor.name, box, tensor.shape);
+    dataset.shape = box.extent;
+    both.emplace_back(std::move(dataset), ShardBox{i, box});
+  }
+  std::ranges::stable_sort(both, {}, [](const auto& pair) { return pair.first.key(); });
+  const auto twice = std::ranges::unique(both, {}, [](const auto& pair) { return pair.first.key(); });
+  both.erase(twice.begin(), twice.end());
+  ShardPlan plan;
+  std::vector<TensorInfo> datasets;
+  for (auto& [dataset, box] : both) {
+    datasets.push_back(std::move(dataset));
+    plan.boxes.push_back(std::move(box));
+  }
+  plan.layout = storage::lay_out_in_blocks(datasets, block_bytes);
+  plan.routes = own_routes(0, 1, plan.layout, datasets);
+  plan.tensor_count = plan.layout.tensor_count;
+  plan.value_bytes = plan.layout.value_bytes;
+  plan.file_bytes = plan.layout.image_bytes;
+  return plan;
+}
+
 ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,
                           std::uint64_t largest_block) {
   ShardPlan plan;
@@ -147,7 +176,7 @@ ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,
   run_together(comm, [&] {
     plan.layout =
         storage::lay_out_in_blocks(datasets, storage::choose_block(most, largest_block));
-    plan.routes = own_routes(comm, plan.layout, datasets);
+    plan.routes = own_routes(comm.rank(), comm.size(), plan.layout, datasets);
   });
 
   const std::vector<TensorInfo> planned = at.home.tensors();

@@ -34,6 +34,10 @@ struct ShardPlan {
   [[nodiscard]] std::uint64_t memory() const noexcept;
 };
 
+/// Local. What one rank writes alone: all boxes that it holds, in blocks of that size, into a file of
+/// its own that tells what they are (storage/lone_shard).
+ShardPlan make_lone_plan(std::span<const plan::Claim> claims, std::uint64_t block_bytes);
+
 /// Collective. Plans a save in shards: claims to homes, exact cover proved, every box to one of its
 /// holders; each rank lays its own file out; rank 0 puts the index together. Throws `layout`.
 ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,

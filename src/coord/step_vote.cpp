@@ -38,11 +38,12 @@ StepVote::~StepVote() {
 std::optional<StepVote::Voice> StepVote::complete() {
   if (request_ == MPI_REQUEST_NULL) return std::nullopt;
   comm_.wait({&request_, 1}, "the vote of the step before");
-  return Voice{ballot_->any[0] != 0, ballot_->any[1] != 0, ballot_->any[2] != 0};
+  const auto& any = ballot_->any;
+  return Voice{any[0] != 0, any[1] != 0, any[2] != 0, any[3]};
 }
 
 void StepVote::post(Voice voice) {
-  ballot_->mine = {voice.due ? 1 : 0, voice.failed ? 1 : 0, voice.writing ? 1 : 0};
+  ballot_->mine = {voice.due ? 1 : 0, voice.failed ? 1 : 0, voice.writing ? 1 : 0, voice.stop};
   request_ = comm_.vote(ballot_->mine, ballot_->any);
 }
 

@@ -21,7 +21,12 @@ class StepVote {
     bool due = false;      ///< rank 0's clock wants a save
     bool failed = false;   ///< this rank has an error that all of them are to hear of
     bool writing = false;  ///< the asynchronous save under way is not done here
+    /// Why all ranks are to save and stop: the number of a signal, or `kTimeLimit`; 0: they are not.
+    std::int32_t stop = 0;
   };
+
+  /// Greater than any signal.
+  static constexpr std::int32_t kTimeLimit = 1 << 16;
 
   explicit StepVote(const Comm& comm) : comm_(comm) {}
   StepVote(const StepVote&) = delete;
@@ -37,8 +42,8 @@ class StepVote {
  private:
   const Comm& comm_;
   struct Ballot {
-    std::array<std::int32_t, 3> mine{};
-    std::array<std::int32_t, 3> any{};
+    std::array<std::int32_t, 4> mine{};
+    std::array<std::int32_t, 4> any{};
   };
   MPI_Request request_ = MPI_REQUEST_NULL;
   std::unique_ptr<Ballot> ballot_ = std::make_unique<Ballot>();

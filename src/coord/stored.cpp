@@ -4,6 +4,8 @@
 #include <map>
 #include <string>
 
+#include "coord/lone_set.hpp"
+#include "coord/seen_file.hpp"
 #include "coord/together.hpp"
 #include "plan/claim.hpp"
 #include "storage/image.hpp"
@@ -13,6 +15,9 @@ namespace cairn::coord {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// What a path leads to.
+enum class Form : std::uint8_t { image, shards, lone_set };
 
 Box whole_box(const Shape& shape) {
   return {Shape(shape.size(), 0), shape};
@@ -96,71 +101,6 @@ Stored from_wire(const Bytes& bytes) {
   return stored;
 }
 
-/// One file with an image in it, as a part of the space of blocks.
-struct SeenFile {
-  std::uint64_t block_bytes = 0;
-  std::uint64_t body_offset = 0;  ///< in the file
-  std::uint64_t body_bytes = 0;
-  Verified verified = Verified::structure;
-  EncMode enc_mode = EncMode::aes_gcm;
-  SealedSource sealed;
-  Bytes marks;  ///< of the body's blocks
-};
-
-SeenFile look_at_file(const storage::ImageFile& file, const storage::ImageIndex& index) {
-  const storage::Record& record = index.record;
-  SeenFile seen;
-  seen.block_bytes = record.block_bytes;
-  seen.body_offset = record.head_bytes;
-  seen.body_bytes = record.tail_offset - record.head_bytes;
-  const std::uint64_t first = record.head_bytes / record.block_bytes;
-  const std::uint64_t blocks = seen.body_bytes / record.block_bytes;
-  if (const storage::SealedFile* const sealed = file.sealed()) {
-    seen.body_offset = storage::SealedPlaces::offset_of(record.head_bytes);
-    seen.verified = Verified::seal;
-    seen.enc_mode = sealed->header.mode;
-    seen.sealed = {sealed->header.file_id, sealed->digest};
-    const std::size_t tag = codec::tag_bytes(sealed->header.mode);
-    const auto tags = std::span(sealed->tags).subspan(first * tag, blocks * tag);
-    seen.marks.assign(tags.begin(), tags.end());
-  } else if (record.has_crc()) {
-    seen.verified = Verified::crc;
-    const auto crcs = std::as_bytes(std::span(index.crcs).subspan(first, blocks));
-    seen.marks.assign(crcs.begin(), crcs.end());
-  }
-  return seen;
-}
-
-/// Makes a file the next part of the space. All parts are protected alike and have one block size.
-void append_file(Stored& stored, const fs::path& path, const SeenFile& seen) {
-  if (stored.files.empty()) {
-    stored.block_bytes = seen.block_bytes;
-    stored.verified = seen.verified;
-    stored.enc_mode = seen.enc_mode;
-  }
-  if (seen.block_bytes != stored.block_bytes) {
-    throw Error(ErrorCode::damaged,
-                path.string() + " has blocks of " + std::to_string(seen.block_bytes) +
-                    " bytes, the others of " + std::to_string(stored.block_bytes));
-  }
-  if (seen.verified != stored.verified || seen.enc_mode != stored.enc_mode) {
-    throw Error(ErrorCode::damaged, path.string() + " is protected in another way than the others");
-  }
-  const std::uint64_t first = stored.block_count * stored.block_bytes;
-  stored.files.push_back({path, first, seen.body_bytes, seen.body_offset});
-  stored.block_count += seen.body_bytes / seen.block_bytes;
-  stored.marks.insert(stored.marks.end(), seen.marks.begin(), seen.marks.end());
-  if (seen.verified == Verified::seal) stored.sealed.push_back(seen.sealed);
-}
-
-void check_crc_is_there(const fs::path& path, const storage::Record& record,
-                        const storage::Unlock& unlock) {
-  if (!unlock.crc_check || record.has_crc()) return;
-  throw Error(ErrorCode::mismatch,
-              path.string() + " holds no CRCs: it was saved without crc_check, and crc_check asks "
-                              "for them now");
-}
-
 /// Rank 0.
 Stored stored_image(const fs::path& path, const storage::Unlock& unlock) {
   const storage::ImageFile file = storage::ImageFile::open(path, unlock);
@@ -193,9 +133,7 @@ Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
   const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
   const SeenFile seen = look_at_file(read.file, read.image);
   WireWriter writer;
-  writer.put(seen.block_bytes).put(seen.body_offset).put(seen.body_bytes);
-  writer.put(seen.verified).put(seen.enc_mode).put(seen.sealed);
-  writer.put_all(std::span<const std::byte>(seen.marks));
+  put_seen(writer, seen);
   writer.put(read.image.tensors.size());
   for (const PlacedTensor& tensor : read.image.tensors) {
     writer.put(tensor.family).put_text(tensor.name);
@@ -206,13 +144,7 @@ Bytes look_at_shard(const fs::path& directory, std::uint64_t shard,
 
 SeenShard get_seen(WireReader& reader) {
   SeenShard seen;
-  seen.file.block_bytes = reader.get<std::uint64_t>();
-  seen.file.body_offset = reader.get<std::uint64_t>();
-  seen.file.body_bytes = reader.get<std::uint64_t>();
-  seen.file.verified = reader.get<Verified>();
-  seen.file.enc_mode = reader.get<EncMode>();
-  seen.file.sealed = reader.get<SealedSource>();
-  seen.file.marks = reader.get_all<std::byte>();
+  seen.file = get_seen_file(reader);
   for (auto n = reader.get<std::size_t>(); n > 0; --n) {
     const Family family = reader.get<Family>();
     std::string name = reader.get_text();
@@ -289,17 +221,23 @@ Stored open_shards(const Comm& comm, const fs::path& directory, const storage::U
 Stored open_stored(const Comm& comm, const fs::path& path, const storage::Unlock& unlock) {
   WireWriter writer;
   run_on_root(comm, [&] {
-    const bool is_directory = fs::is_directory(path);
-    writer.put(is_directory).put_text(path.string());
-    const Bytes image = is_directory ? Bytes{} : to_wire(stored_image(path, unlock));
+    Form form = Form::image;
+    if (is_lone_set(path)) form = Form::lone_set;
+    else if (fs::is_directory(path)) form = Form::shards;
+    writer.put(form).put_text(path.string());
+    const Bytes image = form == Form::image ? to_wire(stored_image(path, unlock)) : Bytes{};
     writer.put_all(std::span<const std::byte>(image));
   });
   const Bytes told = comm.broadcast(writer.take());
   WireReader reader(told);
-  const bool is_directory = reader.get<bool>();
+  const Form form = reader.get<Form>();
   const fs::path shared = reader.get_text();
-  if (is_directory) return open_shards(comm, shared, unlock);
-  return from_wire(reader.get_all<std::byte>());
+  if (form == Form::shards) return open_shards(comm, shared, unlock);
+  if (form == Form::image) return from_wire(reader.get_all<std::byte>());
+  Bytes wire;
+  const std::vector<Bytes> seen = look_at_lone_files(comm, shared, unlock);
+  run_on_root(comm, [&] { wire = to_wire(put_lone_set_together(shared, seen, unlock)); });
+  return from_wire(comm.broadcast(std::move(wire)));
 }
 
 std::vector<std::string> tensors_within(const Stored& stored, std::uint64_t begin,

@@ -4,6 +4,21 @@
 
 namespace cairn::coord {
 
+SaveRequest agree_on(const Comm& comm, const SaveRequest& request) {
+  WireWriter writer;
+  run_on_root(comm, [&] {
+    const storage::RecordBytes record = storage::encode_record(request.record);
+    writer.put_text(request.path.string()).put(record);
+  });
+  const Bytes told = comm.broadcast(writer.take());
+  WireReader reader(told);
+  SaveRequest agreed;
+  agreed.path = reader.get_text();
+  const auto record = reader.get<storage::RecordBytes>();
+  agreed.record = storage::decode_record(record, "rank 0's decision");
+  return agreed;
+}
+
 /// O_DIRECT or buffered is decided by all ranks together.
 void Target::agree_on_direct() {
   const bool mine = direct_;

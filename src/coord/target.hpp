@@ -27,8 +27,11 @@ struct SaveRequest {
   storage::Record record;
 };
 
-/// One file of full tensors, or a directory with a file per rank.
-enum class SaveKind : bool { integrated, shards };
+/// Collective. Rank 0's request, on all ranks.
+SaveRequest agree_on(const Comm& comm, const SaveRequest& request);
+
+/// One file of full tensors, a directory with a file per rank, or what one rank holds, by itself.
+enum class SaveKind : std::uint8_t { integrated, shards, lone };
 
 /// The files of one save: under temporary names at first, then published. The numbers are the steps
 /// of the commit (storage/commit.cpp); whoever has one of these takes them in this order.

@@ -15,6 +15,11 @@ constexpr std::string_view kReplaced = ".replaced";
 constexpr std::string_view kTemporary = ".tmp-";
 constexpr std::string_view kTrash = ".trash-";
 constexpr std::string_view kLock = ".lock-";
+constexpr std::string_view kRank = ".rank";
+constexpr std::string_view kOf = "of";
+constexpr std::string_view kAll = "*";
+constexpr std::string_view kShard = ".shard";
+constexpr std::string_view kSealed = ".enc";
 constexpr std::string_view kNoField = "0";
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::string_view kHexDigits = "0123456789abcdef";
@@ -197,6 +202,45 @@ std::optional<CheckpointName> parse_checkpoint_name(std::string_view name) {
   if (!epoch || !is_series(name)) return std::nullopt;
   result.epoch = *epoch;
   result.series = name;
+  return result;
+}
+
+CheckpointName breakpoint_of(const LoneName& name) {
+  return {.series = name.series,
+          .epoch = name.epoch,
+          .step_in_epoch = name.step_in_epoch,
+          .breakpoint = true};
+}
+
+std::string format(const LoneName& name) {
+  std::string result = stem(breakpoint_of(name));
+  result += kRank;
+  result += name.rank ? std::to_string(*name.rank) : std::string(kAll);
+  result += std::string(kOf) + std::to_string(name.ranks);
+  result += kShard;
+  if (name.sealed) result += kSealed;
+  return result;
+}
+
+std::optional<LoneName> parse_lone_name(std::string_view name) {
+  LoneName result;
+  result.sealed = take_back(name, kSealed);
+  if (!take_back(name, kShard)) return std::nullopt;
+  const std::size_t at = name.rfind(kRank);
+  if (at == name.npos) return std::nullopt;
+  const std::string_view place = name.substr(at + kRank.size());
+  const std::size_t of = place.find(kOf);
+  if (of == place.npos) return std::nullopt;
+  const auto ranks = parse_number(place.substr(of + kOf.size()));
+  result.rank = parse_number(place.substr(0, of));
+  if (!ranks || (!result.rank && place.substr(0, of) != kAll)) return std::nullopt;
+  if (*ranks == 0 || result.rank.value_or(0) >= *ranks) return std::nullopt;
+  result.ranks = *ranks;
+  const auto stem = parse_checkpoint_name(std::string(name.substr(0, at)).append(suffix(Kind::file)));
+  if (!stem || !stem->breakpoint) return std::nullopt;
+  result.series = stem->series;
+  result.epoch = stem->epoch;
+  result.step_in_epoch = stem->step_in_epoch;
   return result;
 }
 

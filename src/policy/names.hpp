@@ -12,6 +12,7 @@
 // The names of everything that Cairn puts into a checkpoint directory:
 //
 //   <series>-<epoch>_<step>[_breakpoint]<suffix>[.replaced]    a checkpoint
+//   <series>-<epoch>_<step>_breakpoint.rank<r>of<n>.shard[.enc]    what one rank saved alone
 //   .tmp-<run>-<host>-<pid>-<job>-<final name>                 one that is being written
 //   .trash-<run>-<host>-<pid>-<job>-<final name>               one that is being deleted
 //   .lock-<series>                                             held while a run uses the series
@@ -73,6 +74,23 @@ std::string format(const CheckpointName& name);
 /// The name without suffix and without ".replaced": equal for all that are one checkpoint.
 std::string stem(const CheckpointName& name);
 std::optional<CheckpointName> parse_checkpoint_name(std::string_view name);
+
+/// What a rank that left the training loop alone wrote, or all of those together.
+struct LoneName {
+  std::string series{};
+  std::uint64_t epoch = 1;
+  std::uint64_t step_in_epoch = 0;
+  std::optional<std::uint64_t> rank{};  ///< below `ranks`; nothing: all of them, written as '*'
+  std::uint64_t ranks = 1;
+  bool sealed = false;
+
+  bool operator==(const LoneName&) const = default;
+};
+
+std::string format(const LoneName& name);
+std::optional<LoneName> parse_lone_name(std::string_view name);
+/// The name that a breakpoint of that step has, of any kind.
+CheckpointName breakpoint_of(const LoneName& name);
 
 /// `prefix` for number 0, else `prefix`_`number`.
 std::string series_name(std::string_view prefix, unsigned number);

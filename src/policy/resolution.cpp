@@ -68,6 +68,19 @@ void check_stale_after(std::chrono::hours stale_after) {
   }
 }
 
+void check_exception_save(const CheckpointSettings& settings) {
+  const auto timeout = settings.exception_save_timeout;
+  if (timeout < std::chrono::seconds{0} || timeout > kLongestWait) {
+    refuse("exception_save_timeout", std::to_string(timeout.count()) + " seconds",
+           "0 to " + std::to_string(std::chrono::seconds(kLongestWait).count()) + " seconds");
+  }
+  if (settings.on_save_failure > OnSaveFailure::make_room) {
+    refuse("on_save_failure",
+           "the number " + std::to_string(static_cast<int>(settings.on_save_failure)),
+           "fail, skip or make_room");
+  }
+}
+
 bool is_on(Count count) {
   return count.value() > 0;
 }
@@ -130,6 +143,7 @@ CheckpointPolicy resolve(const CheckpointSettings& settings) {
   check_something_is_on(settings);
   check(settings.write);
   check_asynchronous(settings);
+  check_exception_save(settings);
   check_stale_after(settings.stale_after);
   CheckpointPolicy policy;
   resolve_trigger(settings, policy);

@@ -25,8 +25,9 @@ bool seconds_due(const CheckpointPolicy& policy, Time now, Time last) {
          (elapsed / kNsPerSecond == limit && elapsed % kNsPerSecond > 0);
 }
 
-bool needs_reduction(const CheckpointPolicy& policy) {
-  return policy.save_checkpoint_seconds.value() > 0;
+bool needs_reduction(const CheckpointSettings& resolved) {
+  return resolved.save_checkpoint_seconds.value() > 0 || resolved.exception_save ||
+         resolved.stop_before.has_value();
 }
 
 }  // namespace cairn::policy

@@ -17,7 +17,8 @@ bool steps_due(const CheckpointPolicy& policy, std::uint64_t step, std::uint64_t
 /// the construction.
 bool seconds_due(const CheckpointPolicy& policy, Time now, Time last);
 
-/// Only rank 0's clock counts, so the others must hear what it says. Steps need no message.
-bool needs_reduction(const CheckpointPolicy& policy);
+/// Whether ranks tell each other something at each step: what rank 0's clock says, or that one of
+/// them was sent a signal. Steps alone need no message.
+bool needs_reduction(const CheckpointSettings& resolved);
 
 }  // namespace cairn::policy

@@ -61,7 +61,16 @@ Verdict sweep_entry(const fs::path& path, const SweepRules& rules) {
   return Verdict::keep;
 }
 
-std::vector<fs::path> entries(const fs::path& directory) {
+/// The file itself, or the files in a directory of shards.
+std::vector<fs::path> files_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(path, error))) return {path};
+  return entries_of(path);
+}
+
+}  // namespace
+
+std::vector<fs::path> entries_of(const fs::path& directory) {
   std::vector<fs::path> paths;
   try {
     for (const auto& entry : fs::directory_iterator(directory)) paths.push_back(entry.path());
@@ -72,15 +81,6 @@ std::vector<fs::path> entries(const fs::path& directory) {
   std::ranges::sort(paths);
   return paths;
 }
-
-/// The file itself, or the files in a directory of shards.
-std::vector<fs::path> files_of(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_directory(fs::symlink_status(path, error))) return {path};
-  return entries(path);
-}
-
-}  // namespace
 
 bool remove_unless_held(const fs::path& path) noexcept {
   try {
@@ -113,9 +113,9 @@ void ensure_directory(const fs::path& directory) {
 
 std::vector<Found> list_checkpoints(const fs::path& directory) {
   std::vector<Found> found;
-  for (const fs::path& path : entries(directory)) {
+  for (const fs::path& path : entries_of(directory)) {
     if (auto name = policy::parse_checkpoint_name(path.filename().string())) {
-      found.push_back({path, std::move(*name), std::nullopt, std::nullopt});
+      found.push_back({path, std::move(*name), std::nullopt, std::nullopt, false});
     }
   }
   return found;
@@ -184,7 +184,7 @@ std::vector<fs::path> sweep(const fs::path& directory, const SweepRules& rules) 
   constexpr std::chrono::milliseconds kBetweenLooks{20};
   const auto end = std::chrono::steady_clock::now() + rules.patience;
   std::vector<fs::path> removed;
-  std::vector<fs::path> open = entries(directory);
+  std::vector<fs::path> open = entries_of(directory);
   while (!open.empty()) {
     std::vector<fs::path> again;
     for (const fs::path& path : open) {

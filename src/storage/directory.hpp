@@ -22,7 +22,11 @@ struct Found {
   policy::CheckpointName name;
   std::optional<Identity> identity;  ///< what it says of itself, where that can be read
   std::optional<Error> problem;  ///< why it cannot, or why it does not fit the name
+  bool is_lone = false;  ///< shards that ranks saved alone; `path` has '*' for the rank
 };
+
+/// What is in a directory, by name; nothing where there is no such directory.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& directory);
 
 /// The checkpoints of a directory, by name alone; nothing where there is no such directory.
 std::vector<Found> list_checkpoints(const std::filesystem::path& directory);

@@ -206,6 +206,7 @@ std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
   header.identity = identity;
   header.shard = of.shard;
   header.shards = of.shards;
+  if (of.lone) header.required_features = kLoneShardFeature;
   return std::make_unique<SealedWriter>(protection.enc_key, header);
 }
 

@@ -39,6 +39,7 @@ class ImageWriter : public BlockFilter {
 struct ShardOf {
   std::uint64_t shard = 0;
   std::uint64_t shards = 0;
+  bool lone = false;  ///< its rank saved it alone
 };
 
 /// A new one. Of `layout` only the sizes are looked at: not every rank has its head. `id` matters

@@ -25,6 +25,7 @@ struct Unlock {
   Key enc_key{};  ///< none: a sealed file is refused; else a plain one is
   std::optional<EncMode> enc_mode{};  ///< nothing: whatever the file says
   bool crc_check = false;  ///< a plain file without CRCs is refused
+  bool accept_unmarked = false;  ///< lone shards of programs that do not mark their updates
 };
 
 /// The same of what a reader is given.

@@ -48,9 +48,9 @@ void check_kind(std::uint8_t kind, const std::string& where) {
 }
 
 void check_features(const std::string& required, const std::string& where) {
-  // None is known so far.
   std::istringstream words(required);
   for (std::string word; words >> word;) {
+    if (word == kLoneShardFeature) continue;
     throw Error(ErrorCode::mismatch,
                 where + " needs the feature '" + word + "', which this reader does not know");
   }

@@ -36,6 +36,8 @@ struct Identity {
 
 /// A word of `Record::optional_features`: the block table and `blocks_crc` hold CRCs.
 inline constexpr std::string_view kCrcFeature = "crc32";
+/// A word of `Record::required_features`: this is no checkpoint but what one rank saved alone.
+inline constexpr std::string_view kLoneShardFeature = "lone_shard";
 
 /// What a checkpoint says of itself: the fixed-size page at the image's end. In the file it is one
 /// HDF5 compound, `/.cairn/record`, whose members and places docs/format.md lists.

@@ -1,7 +1,10 @@
 #include "storage/series.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
+
+#include "storage/lone_shard.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -26,6 +29,12 @@ bool is_same_checkpoint(const fs::path& a, const fs::path& b) {
          a.parent_path() == b.parent_path();
 }
 
+bool is_same_stem(const fs::path& directory, const policy::CheckpointName& name,
+                  const fs::path& path) {
+  const auto other = policy::parse_checkpoint_name(path.filename().string());
+  return other && policy::stem(*other) == policy::stem(name) && directory == path.parent_path();
+}
+
 /// The checkpoints of any series of the catalog's places.
 template <class Visit>
 void for_each_checkpoint(const Catalog& catalog, Visit&& visit) {
@@ -38,13 +47,28 @@ void for_each_checkpoint(const Catalog& catalog, Visit&& visit) {
   }
 }
 
+/// The same of what ranks saved alone.
+template <class Visit>
+void for_each_lone_set(const Catalog& catalog, Visit&& visit) {
+  for (const Place& place : catalog.places()) {
+    for (Found& found : list_lone_sets(directory_of(catalog, place))) {
+      if (const auto number = policy::series_number(place.prefix, found.name.series)) {
+        visit(std::move(found), *number, place);
+      }
+    }
+  }
+}
+
 }  // namespace
 
-std::optional<unsigned> Series::newest_number(const Catalog& catalog) {
+std::optional<unsigned> Series::newest_number(const Catalog& catalog,
+                                              std::optional<unsigned> below) {
   std::optional<unsigned> newest;
-  for_each_checkpoint(catalog, [&](const Found&, unsigned number, const Place&) {
-    newest = std::max(newest.value_or(0), number);
-  });
+  const auto count = [&](const Found&, unsigned number, const Place&) {
+    if (!below || number < *below) newest = std::max(newest.value_or(0), number);
+  };
+  for_each_checkpoint(catalog, count);
+  for_each_lone_set(catalog, count);
   return newest;
 }
 
@@ -53,6 +77,9 @@ unsigned Series::fresh_number(const Catalog& catalog) {
   for (const Place& place : catalog.places()) {
     std::vector<policy::CheckpointName> names;
     for (Found& found : list_checkpoints(directory_of(catalog, place))) {
+      names.push_back(std::move(found.name));
+    }
+    for (Found& found : list_lone_sets(directory_of(catalog, place))) {
       names.push_back(std::move(found.name));
     }
     fresh = std::max(fresh, policy::fresh_series_number(place.prefix, names));
@@ -128,6 +155,11 @@ void Series::read() {
     members_.push_back({found.path, *found.identity, found.name.breakpoint});
   }
   std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.identity.sequence; });
+  for_each_lone_set(catalog_, [&](Found found, unsigned number, const Place&) {
+    if (number != number_) return;
+    if (found.identity) last_sequence_ = std::max(last_sequence_, found.identity->sequence);
+    lone_.push_back(std::move(found));
+  });
 }
 
 bool Series::is_called(const std::string& series) const {
@@ -139,14 +171,21 @@ bool Series::is_called(const std::string& series) const {
 std::vector<Found> Series::candidates() const {
   std::vector<Found> all = damaged_;
   for (auto member = members_.rbegin(); member != members_.rend(); ++member) {
-    all.push_back({member->path, *policy::parse_checkpoint_name(member->path.filename().string()),
-                   member->identity, std::nullopt});
+    all.push_back({.path = member->path,
+                   .name = *policy::parse_checkpoint_name(member->path.filename().string()),
+                   .identity = member->identity,
+                   .problem = std::nullopt});
   }
+  all.insert(all.end(), lone_.begin(), lone_.end());
+  std::ranges::stable_sort(all, std::ranges::greater{}, [](const Found& found) {
+    constexpr auto kUnknown = std::numeric_limits<std::uint64_t>::max();
+    return found.identity ? found.identity->sequence : kUnknown;
+  });
   return all;
 }
 
 Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch,
-                          policy::Kind kind) {
+                          policy::Kind kind, CheckpointKind why) {
   const Place known = catalog_.add(place, rules_.identity);
   const auto [epoch, step_in_epoch] = policy::epoch_step(step, steps_per_epoch);
   Next next;
@@ -156,10 +195,13 @@ Series::Next Series::next(const Place& place, std::uint64_t step, std::uint64_t 
   next.record.step_in_epoch = step_in_epoch;
   next.record.steps_per_epoch = steps_per_epoch;
   next.record.sequence = last_sequence_ + 1;
-  next.path = directory_of(catalog_, known) / policy::format({.series = next.record.series,
-                                                              .epoch = epoch,
-                                                              .step_in_epoch = step_in_epoch,
-                                                              .kind = kind});
+  next.record.kind = why;
+  next.path =
+      directory_of(catalog_, known) / policy::format({.series = next.record.series,
+                                                      .epoch = epoch,
+                                                      .step_in_epoch = step_in_epoch,
+                                                      .breakpoint = why == CheckpointKind::breakpoint,
+                                                      .kind = kind});
   return next;
 }
 
@@ -168,9 +210,28 @@ void Series::committed(const fs::path& path, const Record& record) {
   const auto is_same = [&](const auto& other) { return is_same_checkpoint(other.path, path); };
   std::erase_if(members_, is_same);
   std::erase_if(damaged_, is_same);
-  members_.push_back({path, record, false});
+  members_.push_back({path, record, record.kind == CheckpointKind::breakpoint});
   last_sequence_ = record.sequence;
   protected_.reset();
+  if (record.kind == CheckpointKind::breakpoint) discard_lone_of(path);
+}
+
+/// The kinds of one name are one checkpoint: what ranks saved alone under it is replaced, too.
+void Series::discard_lone_of(const fs::path& path) noexcept {
+  for (auto found = lone_.begin(); found != lone_.end();) {
+    if (!is_same_stem(found->path.parent_path(), found->name, path)) {
+      ++found;
+      continue;
+    }
+    try {
+      for (const fs::path& file : lone_files(found->path)) {
+        remove_checkpoint(file, rules_.identity);
+      }
+    } catch (const Error&) {
+      // The new one is published; what is left is older and told apart by its run.
+    }
+    found = lone_.erase(found);
+  }
 }
 
 void Series::found_damaged(const fs::path& path, const Error& why) {
@@ -191,9 +252,7 @@ void Series::restored(const fs::path& path) {
   protected_ = path;
 }
 
-void Series::retain(const CheckpointPolicy& policy, Trash* trash,
-                    const std::function<void(const fs::path&)>& deleted,
-                    const std::function<void(const fs::path&, const Error&)>& failed) {
+std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   std::vector<policy::Kept> kept;
   std::vector<std::size_t> of_member;
   for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -202,9 +261,18 @@ void Series::retain(const CheckpointPolicy& policy, Trash* trash,
         {members_[i].identity.sequence, members_[i].identity.saved_at, protected_ == members_[i].path});
     of_member.push_back(i);
   }
-  std::set<fs::path> gone;
+  std::vector<fs::path> paths;
   for (const std::size_t i : policy::to_delete(kept, policy)) {
-    const fs::path& path = members_[of_member[i]].path;
+    paths.push_back(members_[of_member[i]].path);
+  }
+  return paths;
+}
+
+void Series::retain(const CheckpointPolicy& policy, Trash* trash,
+                    const std::function<void(const fs::path&)>& deleted,
+                    const std::function<void(const fs::path&, const Error&)>& failed) {
+  std::set<fs::path> gone;
+  for (const fs::path& path : to_delete(policy)) {
     try {
       remove_checkpoint(path, rules_.identity, trash);
     } catch (const Error& error) {
@@ -217,6 +285,23 @@ void Series::retain(const CheckpointPolicy& policy, Trash* trash,
     deleted(path);
   }
   std::erase_if(members_, [&](const Member& member) { return gone.contains(member.path); });
+}
+
+std::optional<fs::path> Series::drop_oldest() {
+  const auto kept = static_cast<std::int64_t>(
+      std::ranges::count(members_, false, &Member::breakpoint));
+  if (kept < 2) return std::nullopt;
+  const std::vector<fs::path> paths =
+      to_delete({.save_checkpoint_steps = none,
+                 .save_checkpoint_seconds = none,
+                 .keep_checkpoint_max = kept - 1,
+                 .keep_checkpoint_per_n_minutes = none});
+  if (paths.empty()) return std::nullopt;
+  for (const fs::path& path : paths) {
+    remove_checkpoint(path, rules_.identity);
+    std::erase_if(members_, [&](const Member& member) { return member.path == path; });
+  }
+  return paths.front();
 }
 
 }  // namespace cairn::storage

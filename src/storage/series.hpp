@@ -29,13 +29,17 @@ class Series {
   /// The remains of dead jobs, where there is no series to open. Returns what was removed.
   static std::vector<std::filesystem::path> sweep_places(const Catalog& catalog,
                                                          const SweepRules& rules);
-  /// The series with the highest number that has a checkpoint; nothing where there is none.
-  static std::optional<unsigned> newest_number(const Catalog& catalog);
+  /// The series with the highest number, less than `below`, that has a checkpoint, or what ranks
+  /// saved alone; nothing where there is none.
+  static std::optional<unsigned> newest_number(const Catalog& catalog,
+                                               std::optional<unsigned> below = std::nullopt);
   /// The number that a fresh run takes.
   static unsigned fresh_number(const Catalog& catalog);
 
+  [[nodiscard]] unsigned number() const noexcept { return number_; }
   /// Those that cannot tell their sequence number, since any of them may be the newest; then the
-  /// good, newest first.
+  /// good, newest first. What ranks saved alone is among them: whether it is enough, only its values
+  /// tell.
   [[nodiscard]] std::vector<Found> candidates() const;
   /// Whether `series` is the name of this one, under any of the prefixes.
   [[nodiscard]] bool is_called(const std::string& series) const;
@@ -48,7 +52,8 @@ class Series {
     Record record;
   };
   Next next(const Place& place, std::uint64_t step, std::uint64_t steps_per_epoch,
-            policy::Kind kind = policy::Kind::file);
+            policy::Kind kind = policy::Kind::file,
+            CheckpointKind why = CheckpointKind::periodic);
 
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
@@ -64,6 +69,9 @@ class Series {
   void retain(const CheckpointPolicy& policy, Trash* trash,
               const std::function<void(const std::filesystem::path&)>& deleted,
               const std::function<void(const std::filesystem::path&, const Error&)>& failed);
+  /// Deletes the oldest that a policy could delete, but never the newest. Returns its path; nothing
+  /// where there is none. Throws where it cannot be deleted.
+  std::optional<std::filesystem::path> drop_oldest();
 
  private:
   struct Member {
@@ -74,7 +82,9 @@ class Series {
 
   void recover();
   void read();
+  void discard_lone_of(const std::filesystem::path& path) noexcept;
   [[nodiscard]] std::vector<Found> list() const;
+  [[nodiscard]] std::vector<std::filesystem::path> to_delete(const CheckpointPolicy& policy) const;
 
   Catalog catalog_;
   unsigned number_;
@@ -83,6 +93,7 @@ class Series {
   std::vector<std::filesystem::path> swept_;
   std::vector<Member> members_;  ///< good ones, by sequence number
   std::vector<Found> damaged_;
+  std::vector<Found> lone_;
   std::uint64_t last_sequence_ = 0;
   std::optional<std::filesystem::path> protected_;
 };

@@ -16,6 +16,7 @@
 
 #include "base/listing.hpp"
 #include "cairn/error.hpp"
+#include "policy/names.hpp"
 #include "storage/block_reader.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/shard_tables.hpp"
@@ -233,6 +234,7 @@ void check_is_no_part(const ImageFile& file) {
   if (name == shard_file_name(header.shard, header.shards, true) || name == index_file_name(true)) {
     return;  // asked for by its own name
   }
+  if (const auto lone = policy::parse_lone_name(name); lone && lone->rank == header.shard) return;
   refuse(file.path(), "by its header it is file " + std::to_string(header.shard) + " of " +
                           std::to_string(header.shards) + " shards, not a checkpoint of its own");
 }

@@ -1,0 +1,274 @@
+// The calls of a run: in what order the ranks vote, save and land. See run.hpp.
+#include "api/run.hpp"
+
+#include <array>
+#include <utility>
+
+#include "api/restore.hpp"
+#include "base/append_entries.hpp"
+#include "codec/seal.hpp"
+#include "codec/sha256.hpp"
+#include "coord/load_steps.hpp"
+#include "coord/tell.hpp"
+#include "coord/together.hpp"
+#include "policy/trigger.hpp"
+
+namespace cairn {
+namespace {
+
+/// What all ranks must have in common, as a number.
+std::uint64_t digest_of(const CheckpointConfig& config) {
+  const CheckpointSettings& settings = config.settings();
+  WireWriter writer;
+  writer.put(settings.save_checkpoint_steps.value())
+      .put(settings.save_checkpoint_seconds.value())
+      .put(settings.steps_per_epoch)
+      .put(settings.integrated_save)
+      .put(settings.crc_check)
+      .put(settings.async_save)
+      .put(settings.lazy_capture)
+      .put(settings.check_capture)
+      .put(settings.quarantine_damaged)
+      .put(settings.exception_save)
+      .put(settings.on_save_failure)
+      .put(settings.stop_before.has_value())
+      .put(settings.enc_mode)
+      .put(codec::fingerprint(settings.enc_key))
+      .put(settings.write.writer)
+      .put(settings.write.block_bytes)
+      .put(settings.write.durable);
+  put_plain_values(writer, config.append_dict());
+  const codec::Digest digest = codec::sha256(writer.take());
+  return WireReader(digest).get<std::uint64_t>();
+}
+
+}  // namespace
+
+Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig config)
+    : prefix_(std::move(prefix)),
+      directory_(std::move(directory)),
+      config_(std::move(config)),
+      comm_(std::make_unique<coord::Comm>(comm, settings().write.deadline)),
+      saver_(comm, settings().write, protection()) {
+  vote_.emplace(*comm_);
+  coord::check_same(*comm_, settings().saved_network != nullptr,
+                    "saved_network, given or none,");
+  coord::check_same(*comm_, digest_of(config_), "the settings");
+  coord::run_on_root(*comm_, [&] {
+    series_.emplace(prefix_, directory_, config_);
+    last_save_ = series_->now();
+    limit_ = policy::TimeLimit(settings().stop_before, last_save_);
+  });
+  if (!settings().exception_save) return;
+  farewell_ = std::make_unique<coord::Farewell>(comm, settings().write.deadline);
+  lone_saver_ = std::make_unique<coord::Saver>(MPI_COMM_SELF, settings().write, protection());
+  signals_.emplace();
+}
+
+Run::~Run() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (finalized != 0) return;
+  if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));  // the listener has heard
+  if (comm_->is_broken()) {
+    break_off();
+    return;
+  }
+  const auto failed = coord::attempt([&] { vote_->complete(); });
+  saver_.rest();
+  if (failed) coord::tell(settings().listener, [&](Listener& it) { it.failed({}, *failed); });
+}
+
+/// A rank that did not answer will not answer elsewhere either: then the whole object is broken.
+template <class Call>
+auto Run::noting_errors(Call&& call) {
+  try {
+    return std::forward<Call>(call)();
+  } catch (const Error& error) {
+    thrown_ = std::current_exception();
+    if (error.code() == ErrorCode::unresponsive) break_off();
+    throw;
+  }
+}
+
+Next Run::step_end(std::uint64_t step, const State& state) {
+  return noting_errors([&] {
+    comm_->refuse_if_broken();
+    if (stopped_) return Next::stop;
+    step_is_over();
+    saver_.wait_captured();
+    is_at(step);
+    const auto answer = vote_->complete();
+    const bool landed = flight_ && flight_->voted && answer && !answer->writing;
+    const bool again = landed && !land_or_pass_over(false);
+    if (answer && answer->failed) coord::settle(*comm_, std::exchange(failure_, std::nullopt));
+    if (answer && answer->stop != 0) {
+      save_and_stop(step, state, answer->stop);
+      return Next::stop;
+    }
+    if (settings().exception_save && !alone_) prepare_to_be_alone(step, state);
+    const bool time_is_up = answer && answer->due && !is_answered_;
+    const std::uint64_t tried = std::max(last_saved_step_, passed_over_);
+    if (again || time_is_up || policy::steps_due(policy(), step, tried)) save_due(step, state);
+    vote();
+    step_begins();
+    return Next::go_on;
+  });
+}
+
+void Run::end(std::uint64_t step, const State& state) {
+  noting_errors([&] {
+    is_at(step);
+    vote_->complete();
+    coord::check_same_call(*comm_, coord::Call::end, step);
+    // The last step is saved even where the save before it failed; but that is told too.
+    std::optional<Error> failed;
+    if (flight_) failed = coord::attempt([&] { land(true); });
+    if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
+    if (!is_saved(step)) {
+      const auto failed_too = coord::attempt([&] { save_in_room(step, state, {}); });
+      if (failed_too && failed) {
+        throw Error(failed_too->code(), std::string(failed_too->what()) +
+                                            "; the save before it had failed too: " + failed->what());
+      }
+      if (failed_too) throw Error(*failed_too);
+    }
+    rest_together();
+    if (failed) throw Error(*failed);
+  });
+}
+
+SaveReport Run::save(std::uint64_t step, const State& state) {
+  return noting_errors([&] {
+    is_at(step);
+    coord::check_same_call(*comm_, coord::Call::save, step);
+    if (flight_) land(true);
+    is_answered_ = true;
+    return save_in_room(step, state, {});
+  });
+}
+
+void Run::before_update() {
+  saver_.wait_captured();
+  standing_.marks_updates = standing_.updating = true;
+}
+
+/// Ranks look together, again and again, since each may be done, or out of time, at another moment.
+bool Run::wait(std::chrono::milliseconds timeout) {
+  return noting_errors([&] {
+    constexpr std::chrono::milliseconds kLook{50};
+    coord::check_same_call(*comm_, coord::Call::wait, 0);
+    const auto since = Clock::now();
+    while (flight_) {
+      const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - since);
+      const auto left = timeout > passed ? timeout - passed : std::chrono::milliseconds{0};
+      const bool ready = saver_.wait_ready(std::min(left, kLook));
+      std::array<std::int32_t, 2> any{ready ? 0 : 1, left.count() == 0 ? 1 : 0};
+      comm_->allreduce(std::span<std::int32_t>(any), MPI_MAX);
+      if (any[0] == 0) {
+        land(true);
+      } else if (any[1] != 0) {
+        return false;
+      }
+    }
+    rest_together();
+    return true;
+  });
+}
+
+std::optional<Restored> Run::restore(State& state, const LoadOptions& options,
+                                     const std::optional<std::string>& series) {
+  return noting_errors([&]() -> std::optional<Restored> {
+    coord::check_same_call(*comm_, coord::Call::restore, 0);
+    if (flight_) land(true);
+    is_answered_ = true;
+    saver_.rest();
+    try {
+      const LoadOptions completed = completed_by_settings(options);
+      coord::check_options(*comm_, completed);
+      std::optional<Restored> restored;
+      while (!restored && open_existing(series)) {
+        restored = restore_newest({*comm_, root(), settings(), directory_.root()}, state, completed);
+        if (restored) break;
+        coord::run_on_root(*comm_, [&] { series_->pass_over(); });
+      }
+      if (!restored) return std::nullopt;
+      last_saved_step_ = restored->step;
+      passed_over_ = 0;
+      latest_ = restored->path;
+      is_at(restored->step);
+      coord::run_on_root(*comm_, [&] { last_save_ = series_->now(); });
+      return restored;
+    } catch (const Error&) {
+      if (series_) series_->close_unused();
+      throw;
+    }
+  });
+}
+
+/// Collective. Whether there is a series to restore; rank 0 has it open then.
+bool Run::open_existing(const std::optional<std::string>& series) {
+  bool found = false;
+  coord::run_on_root(*comm_, [&] { found = series_->open_existing(series); });
+  return coord::all_of<std::int32_t>(*comm_, found ? 1 : 0, MPI_MAX) == 1;
+}
+
+/// Collective. On return retention is done: rank 0 has deleted, and all know.
+void Run::rest_together() {
+  saver_.rest();
+  static_cast<void>(coord::all_of<std::int32_t>(*comm_, 0, MPI_MAX));
+}
+
+/// The settings say how checkpoints are protected and what is appended, where the options do not.
+LoadOptions Run::completed_by_settings(LoadOptions options) const {
+  if (options.enc_key.empty() && !settings().enc_key.empty()) {
+    options.enc_key = settings().enc_key;
+    options.enc_mode = settings().enc_mode;
+  }
+  options.crc_check = options.crc_check || settings().crc_check;
+  if (options.append_info.empty()) options.append_info = config_.append_dict();
+  return options;
+}
+
+/// Collective, but does not wait; nothing where nobody has to hear anything.
+void Run::vote() {
+  if (!flight_ && !policy::needs_reduction(settings())) return;
+  coord::StepVote::Voice voice;
+  if (signals_) voice.stop = coord::SignalWatch::caught();
+  const auto error = coord::attempt([&] {
+    if (!series_) return;
+    voice.due = policy::seconds_due(policy(), series_->now(), last_save_);
+    if (!settings().stop_before || voice.stop != 0) return;
+    if (limit_.must_stop(series_->now(), flight_.has_value())) {
+      voice.stop = coord::StepVote::kTimeLimit;
+    }
+  });
+  voice.failed = error.has_value();  // the user's clock did: all hear of it in the next step
+  failure_ = error;
+  voice.writing = flight_ && !saver_.ready();
+  vote_->post(voice);
+  is_answered_ = false;
+  if (flight_) flight_->voted = true;
+}
+
+void Run::is_at(std::uint64_t step) {
+  standing_.step = step;
+  standing_.updating = false;
+}
+
+void Run::step_begins() {
+  if (settings().stop_before && series_) step_began_ = Clock::now();
+}
+
+void Run::step_is_over() {
+  if (step_began_) limit_.saw_step(Clock::now() - *std::exchange(step_began_, std::nullopt));
+}
+
+/// Collective no more: nobody waits for anybody in this object.
+void Run::break_off() {
+  comm_->give_up();
+  saver_.abandon();
+  if (farewell_) farewell_->give_up();
+}
+
+}  // namespace cairn

@@ -1,0 +1,100 @@
+// The end of a training loop before its time. A signal or the time limit is agreed on in the vote, and
+// all ranks save and stop after the same step. An exception is nobody's agreement: a rank tells those
+// who wait for it that it has left, and looks whether the others leave, too. Where all meet after the
+// same step, they save together; else each writes what it holds by itself.
+#include <csignal>
+#include <cstring>
+#include <string>
+
+#include "api/run.hpp"
+#include "coord/tell.hpp"
+#include "coord/together.hpp"
+
+namespace cairn {
+namespace {
+
+std::string words_for(std::int32_t reason) {
+  if (reason == coord::StepVote::kTimeLimit) return "the time limit is near";
+  const char* const name = sigabbrev_np(reason);
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(reason);
+}
+
+}  // namespace
+
+/// Collective. After a signal the checkpoint is a breakpoint; before the time limit it is one like any
+/// other, or job after job would leave one that retention never deletes.
+void Run::save_and_stop(std::uint64_t step, const State& state, std::int32_t reason) {
+  stopped_ = true;
+  coord::check_same_call(*comm_, coord::Call::save, step);
+  const Event event{.path = {}, .step = step, .rank = rank_};
+  coord::tell(settings().listener, [&](Listener& it) { it.stopping(event, words_for(reason)); });
+  std::optional<Error> failed;
+  if (flight_) failed = coord::attempt([&] { land(true); });
+  if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
+  const auto kind = reason == coord::StepVote::kTimeLimit ? storage::CheckpointKind::periodic
+                                                          : storage::CheckpointKind::breakpoint;
+  if (!is_saved(step)) save_in_room(step, state, kind);
+  rest_together();
+  if (failed && !is_passed_over(*failed)) throw Error(*failed);
+}
+
+/// Local at first, then collective as far as the others come. Inside of a `catch`, or while an
+/// exception is on its way.
+void Run::leave(const State& state) noexcept {
+  if (!settings().exception_save) return;
+  static_cast<void>(coord::attempt([&] {
+    const auto meeting = meet_others();
+    if (meeting && meeting->same_step && !meeting->broken) {
+      go_on_together();
+      save_together(state, meeting->updating);
+    } else {
+      break_off();
+      save_alone(state);
+    }
+  }));
+}
+
+std::optional<coord::Farewell::Meeting> Run::meet_others() {
+  const std::string after = "after step " + std::to_string(standing_.step);
+  if (comm_->is_broken() && !comm_->was_left()) {
+    farewell_->stay_away();
+    return std::nullopt;
+  }
+  comm_->take_leave("left the training loop by an exception, " + after);
+  return farewell_->meet({standing_.step, comm_->is_broken(), standing_.updating},
+                         settings().exception_save_timeout);
+}
+
+/// Collective. All ranks are here, at the same step: what they had posted in the old conversation is
+/// left alone, and this object is whole again.
+void Run::go_on_together() {
+  comm_->give_up();
+  vote_.reset();
+  comm_ = farewell_->take_comm();
+  farewell_ = std::make_unique<coord::Farewell>(comm_->handle(), settings().write.deadline);
+  vote_.emplace(*comm_);
+  if (flight_) flight_->voted = false;
+}
+
+/// Collective. Errors are told to the listener: the exception that is on its way comes first.
+void Run::save_together(const State& state, bool updating) {
+  if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));
+  if (nothing_is_new()) return;
+  if (updating) return tell_not_saved("the loop was left while values were being updated");
+  save_in_room(standing_.step, state, storage::CheckpointKind::breakpoint);
+  rest_together();
+}
+
+/// No step was made, or the last one is saved.
+bool Run::nothing_is_new() const {
+  return standing_.step == 0 || (is_saved(standing_.step) && !flight_);
+}
+
+void Run::tell_not_saved(const std::string& why) {
+  const Event event{.path = {}, .step = standing_.step, .rank = rank_};
+  coord::tell(settings().listener, [&](Listener& it) {
+    it.skipped(event, "no breakpoint was saved: " + why);
+  });
+}
+
+}  // namespace cairn

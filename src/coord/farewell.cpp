@@ -1,0 +1,34 @@
+#include "coord/farewell.hpp"
+
+#include <array>
+#include <memory>
+
+
+namespace cairn::coord {
+
+std::optional<Farewell::Meeting> Farewell::meet(const Standing& mine,
+                                                std::chrono::seconds timeout) {
+  using Values = std::array<std::uint64_t, 4>;
+  // Of the steps the greatest and the complement of the least.
+  auto greatest = std::make_unique<Values>(
+      Values{mine.step, ~mine.step, mine.broken ? 1U : 0U, mine.updating ? 1U : 0U});
+  MPI_Request request = MPI_REQUEST_NULL;
+  Comm::check(MPI_Iallreduce(MPI_IN_PLACE, greatest->data(), 4, MPI_UINT64_T, MPI_MAX,
+                             comm_->handle(), &request),
+              "MPI_Iallreduce");
+  const bool came = comm_->wait_for(request, timeout);
+  if (!came) {
+    static_cast<void>(greatest.release());  // MPI may still write into it
+    stay_away();
+    return std::nullopt;
+  }
+  const auto& [step, rest, broken, updating] = *greatest;
+  return Meeting{step == ~rest, broken != 0, updating != 0};
+}
+
+void Farewell::stay_away() {
+  comm_->take_leave("did not wait any longer");
+  comm_->give_up();
+}
+
+}  // namespace cairn::coord

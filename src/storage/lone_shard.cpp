@@ -1,0 +1,203 @@
+#include "storage/lone_shard.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <sstream>
+
+#include "cairn/error.hpp"
+
+namespace cairn::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kRank = "rank:";
+constexpr std::string_view kStructure = "structure:";
+constexpr std::string_view kUpdates = "updates:";
+constexpr std::string_view kMarked = "marked";
+constexpr std::string_view kUnmarked = "unmarked";
+constexpr std::size_t kHexDigits = 16;
+
+/// Takes a number in the given base off the front.
+std::optional<std::uint64_t> take_number(std::string_view& text, int base = 10) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  if (error != std::errc{}) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return number;
+}
+
+bool take(std::string_view& text, std::string_view head) {
+  if (!text.starts_with(head)) return false;
+  text.remove_prefix(head.size());
+  return true;
+}
+
+std::string in_hex(std::uint64_t number) {
+  std::array<char, kHexDigits> digits{};
+  std::ranges::fill(digits, '0');
+  for (std::size_t i = kHexDigits; number != 0; number >>= 4U) {
+    digits[--i] = "0123456789abcdef"[number & 0xFU];
+  }
+  return {digits.data(), digits.size()};
+}
+
+/// "0:512/4096,0:1024/1024" as a box and a shape.
+bool parse_dimensions(std::string_view text, Box& box, Shape& shape) {
+  while (!text.empty()) {
+    const auto begin = take_number(text);
+    if (!begin || !take(text, ":")) return false;
+    const auto end = take_number(text);
+    if (!end || !take(text, "/")) return false;
+    const auto size = take_number(text);
+    if (!size || *begin > *end || *end > *size) return false;
+    box.offset.push_back(*begin);
+    box.extent.push_back(*end - *begin);
+    shape.push_back(*size);
+    if (!text.empty() && !(take(text, ",") && !text.empty())) return false;
+  }
+  return true;
+}
+
+[[noreturn]] void refuse(const std::string& where, const std::string& why) {
+  throw Error(ErrorCode::damaged, where + ": " + why);
+}
+
+/// What one file of a set says of itself, where that fits its name.
+Identity identity_of(const fs::path& path, const policy::LoneName& name) {
+  const Identity identity = identity_at(path, false);
+  const policy::CheckpointName expected = policy::breakpoint_of(name);
+  const policy::CheckpointName told = name_of(identity, expected);
+  if (told == expected) return identity;
+  refuse(path.string(), "it holds a part of the checkpoint " + policy::stem(told) +
+                            ", not of the one it is named for");
+}
+
+}  // namespace
+
+void put_mark(const LoneMark& mark, Record& record) {
+  record.required_features = kLoneShardFeature;
+  std::ostringstream words;
+  words << kRank << mark.rank << '/' << mark.ranks << ' ' << kStructure
+        << in_hex(mark.structure[0]) << in_hex(mark.structure[1]) << ' ' << kUpdates
+        << (mark.updates_marked ? kMarked : kUnmarked);
+  record.optional_features = words.str();
+}
+
+std::optional<LoneMark> mark_of(const Record& record, const std::string& where) {
+  if (record.required_features != kLoneShardFeature) return std::nullopt;
+  LoneMark mark;
+  bool has_rank = false;
+  bool has_structure = false;
+  std::istringstream words(record.optional_features);
+  for (std::string word; words >> word;) {
+    std::string_view rest = word;
+    if (take(rest, kRank)) {
+      const auto rank = take_number(rest);
+      const bool slash = take(rest, "/");
+      const auto ranks = take_number(rest);
+      has_rank = rank && slash && ranks && *rank < *ranks && rest.empty();
+      mark.rank = rank.value_or(0);
+      mark.ranks = ranks.value_or(1);
+    } else if (take(rest, kStructure)) {
+      if (rest.size() != 2 * kHexDigits) break;
+      for (std::size_t i = 0; i < 2; ++i) {
+        std::string_view half = rest.substr(i * kHexDigits, kHexDigits);
+        mark.structure[i] = take_number(half, 16).value_or(0);
+        has_structure = half.empty();
+      }
+    } else if (take(rest, kUpdates)) {
+      mark.updates_marked = rest == kMarked;
+    }
+  }
+  if (!has_rank || !has_structure) {
+    refuse(where, "it is a lone shard that does not say of which rank or structure");
+  }
+  return mark;
+}
+
+std::string lone_piece_name(std::string_view tensor, const Box& box, const Shape& shape) {
+  std::string name(tensor);
+  name += '[';
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    if (d > 0) name += ',';
+    name += std::to_string(box.offset[d]) + ":" + std::to_string(box.offset[d] + box.extent[d]) +
+            "/" + std::to_string(shape[d]);
+  }
+  return name + ']';
+}
+
+LonePiece lone_piece(const PlacedTensor& dataset, const std::string& where) {
+  LonePiece piece{dataset, {}, dataset.offset};
+  const std::size_t open = dataset.name.rfind('[');
+  const bool is_named = open != std::string::npos && dataset.name.ends_with(']');
+  piece.tensor.shape.clear();
+  if (is_named) {
+    const std::string_view inside =
+        std::string_view(dataset.name).substr(open + 1, dataset.name.size() - open - 2);
+    piece.tensor.name = dataset.name.substr(0, open);
+    // The name it would have must be the one it has: one box has one name.
+    if (parse_dimensions(inside, piece.box, piece.tensor.shape) &&
+        piece.box.extent == dataset.shape &&
+        lone_piece_name(piece.tensor.name, piece.box, piece.tensor.shape) == dataset.name) {
+      return piece;
+    }
+  }
+  refuse(where, label(dataset) + " is no piece of a tensor: expected a name like w[0:2/4]");
+}
+
+std::optional<policy::LoneName> lone_name_of(const fs::path& path) {
+  return policy::parse_lone_name(path.filename().string());
+}
+
+std::vector<Found> list_lone_sets(const fs::path& directory) {
+  std::map<std::string, Found> sets;
+  for (const fs::path& path : entries_of(directory)) {
+    auto name = lone_name_of(path);
+    if (!name || !name->rank) continue;
+    policy::LoneName of_set = *name;
+    of_set.rank.reset();
+    const std::string set = policy::format(of_set);
+    Found& found = sets.try_emplace(set, Found{.path = directory / set,
+                                               .name = policy::breakpoint_of(*name),
+                                               .identity = std::nullopt,
+                                               .problem = std::nullopt,
+                                               .is_lone = true})
+                       .first->second;
+    try {
+      const Identity identity = identity_of(path, *name);
+      if (!found.identity || found.identity->sequence < identity.sequence ||
+          (found.identity->sequence == identity.sequence &&
+           found.identity->saved_at < identity.saved_at)) {
+        found.identity = identity;
+      }
+    } catch (const Error& error) {
+      found.problem = error;
+    }
+  }
+  std::vector<Found> all;
+  for (auto& [set, found] : sets) {
+    if (found.identity) found.problem.reset();
+    all.push_back(std::move(found));
+  }
+  return all;
+}
+
+std::vector<fs::path> lone_files(const fs::path& set) {
+  const auto name = lone_name_of(set);
+  std::vector<std::pair<std::uint64_t, fs::path>> files;
+  for (const fs::path& path : entries_of(set.parent_path())) {
+    auto one = lone_name_of(path);
+    if (!one || !one->rank) continue;
+    const std::uint64_t rank = *one->rank;
+    one->rank.reset();
+    if (one == name) files.emplace_back(rank, path);
+  }
+  std::ranges::sort(files);
+  std::vector<fs::path> paths;
+  for (auto& [rank, path] : files) paths.push_back(std::move(path));
+  return paths;
+}
+
+}  // namespace cairn::storage
