@@ -76,6 +76,7 @@ int run(int argc, char** argv) {
   add_soak_worker_command(app, command);
   app.add_subcommand("soak", "jobs that save, restore, die and are damaged at random");  // main's
   add_maps_command(app, command);
+  add_plan_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

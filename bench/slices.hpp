@@ -36,6 +36,7 @@ class Slices {
   Slices(const World& world, const Workload& workload, std::optional<Slicing> slicing);
 
   [[nodiscard]] cairn::State& state() noexcept { return state_; }
+  [[nodiscard]] const cairn::State& state() const noexcept { return state_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
   /// Local. The values of `step`.

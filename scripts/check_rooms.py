@@ -47,6 +47,9 @@ EXCEPTIONS = {("storage/hdf5_writer.hpp", "mpi.h"), ("storage/hdf5_writer.cpp", 
 MPI_CALL = re.compile(r"\bMPI_[A-Z][a-z]\w*\s*\(")
 MPI_QUESTIONS = {"MPI_Initialized", "MPI_Finalized"}
 
+# A program that runs the steps of planning by itself, for ranks that are not there.
+BEHIND_THE_FACE = {"bench/simulated_plan.hpp"}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -103,6 +106,8 @@ def main():
     for path in [p for d in ("bench", "examples") for p in sorted((root / d).rglob("*.[ch]pp"))]:
         files += 1
         for kind, target in INCLUDE.findall(path.read_text()):
+            if str(path.relative_to(root)) in BEHIND_THE_FACE:
+                continue
             if kind == '"' and target.split("/")[0] in MAY and not (path.parent / target).exists():
                 wrong.append(f"{path.relative_to(root)}: {target} is behind the face")
     print("\n".join(wrong + [f"{files} files, {len(wrong)} complaints"]))

@@ -63,14 +63,16 @@ class World : public ::testing::Test {
     MPI_Barrier(MPI_COMM_WORLD);
   }
 
-  /// The names in the directory, sorted; the same on every rank.
+  /// The names in the directory, sorted; the same on every rank. Not those of what is being deleted:
+  /// that goes in the background.
   [[nodiscard]] std::vector<std::string> names() const {
     MPI_Barrier(MPI_COMM_WORLD);
     std::string all;
     if (rank() == 0) {
       std::vector<std::string> found;
       for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
-        found.push_back(entry.path().filename().string());
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(".trash-")) found.push_back(name);
       }
       std::ranges::sort(found);
       for (const std::string& name : found) all += name + "\n";

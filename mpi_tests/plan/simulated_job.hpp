@@ -118,9 +118,8 @@ inline SimulatedPlan route(const SimulatedImage& image, ClaimsOfRanks claims,
       claims.size(), std::vector<std::vector<plan::RemoteHolding>>(claims.size()));
   for (int holder = 0; holder < ranks; ++holder) {
     const auto at = static_cast<std::size_t>(holder);
-    auto told = plan::split_by_owner(holdings[at], ownership, holder, ranks);
-    for (std::size_t owner = 0; owner < told.size(); ++owner) {
-      theirs[owner][at] = std::move(told[owner]);
+    for (auto& [owner, told] : plan::split_by_owner(holdings[at], ownership, holder)) {
+      theirs[static_cast<std::size_t>(owner)][at] = std::move(told);
     }
   }
   SimulatedPlan plan{&image, std::move(claims), std::move(ownership), {}};

@@ -221,6 +221,29 @@ TEST_F(RemoveCheckpointTest, RenamesSyncsAndDeletesInThisOrder) {
   EXPECT_EQ(calls[2], Call::remove);
 }
 
+TEST_F(RemoveCheckpointTest, WithATrashTheNameGoesAtOnceAndTheFileUntilItIsWaitedFor) {
+  put("CKP-1_7.h5", "text");
+  put("CKP-1_8.h5", "text");
+  fs::create_directory(at("CKP-1_9.shards"));
+  put("CKP-1_9.shards/0", "text");
+  Trash trash;
+  for (const char* name : {"CKP-1_7.h5", "CKP-1_8.h5", "CKP-1_9.shards"}) {
+    remove_checkpoint(at(name), sample_identity(), &trash);
+    EXPECT_FALSE(fs::exists(at(name)));
+  }
+  trash.wait();
+  EXPECT_THAT(names(), IsEmpty());
+}
+
+TEST_F(RemoveCheckpointTest, ATrashThatGoesHasDeletedAll) {
+  put("CKP-1_7.h5", "text");
+  {
+    Trash trash;
+    remove_checkpoint(at("CKP-1_7.h5"), sample_identity(), &trash);
+  }
+  EXPECT_THAT(names(), IsEmpty());
+}
+
 TEST_F(RemoveCheckpointTest, WhatIsMissingIsNotFound) {
   expect_error(ErrorCode::not_found, {"CKP-1_7.h5"},
                [&] { remove_checkpoint(at("CKP-1_7.h5"), sample_identity()); });

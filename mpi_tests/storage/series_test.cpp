@@ -60,7 +60,7 @@ class SeriesTest : public cairn::testing::DirectoryTest {
     deleted_.clear();
     failed_.clear();
     series.retain(
-        policy, [&](const fs::path& path) { deleted_.push_back(path.filename().string()); },
+        policy, nullptr, [&](const fs::path& path) { deleted_.push_back(path.filename().string()); },
         [&](const fs::path& path, const Error& why) {
           failed_.push_back(path.filename().string() + ": " + why.what());
         });

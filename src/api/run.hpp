@@ -147,7 +147,7 @@ class Run {
   std::unique_ptr<coord::Farewell> farewell_;
   std::optional<Alone> alone_;                  ///< from the first step on
   std::exception_ptr thrown_;  ///< the last that left a call: nobody had changed values then
-  State entries_;  ///< of the last save: the state, and what is appended
+  State entries_;  ///< of the last save: the state, and what is appended; where it is needed
   std::optional<Flight> flight_;
   bool is_answered_ = false;  ///< a save or restore came after the vote that is posted
   std::optional<Error> failure_;  ///< of this rank, that the vote that is posted is about

@@ -29,7 +29,7 @@ void Run::note_structure() {
   std::vector<plan::Claim> claims;
   coord::run_together(*comm_, [&] {
     claims = plan::describe(entries_);
-    alone_->claims = coord::digest_of(claims, block_bytes);
+    alone_->claims = coord::digest_of(entries_, block_bytes);
   });
   alone_->structure = coord::agree_on_structure(*comm_, claims, block_bytes);
 }
@@ -50,7 +50,8 @@ void Run::save_alone(const State& state) {
       .structure = alone_->structure.digest,
       .updates_marked = standing_.marks_updates ||
                         (thrown_ && std::current_exception() == thrown_)};
-  const auto claims = coord::digest_of(plan::describe(entries), settings().write.block_bytes);
+  plan::check_entries(entries);
+  const auto claims = coord::digest_of(entries, settings().write.block_bytes);
   if (claims != alone_->claims) mark.structure = {};  // nobody knows what it is a part of
   coord::SaveRequest request{{}, lone_record()};
   storage::put_mark(mark, request.record);

@@ -90,11 +90,15 @@ SaveReport Run::save_in_room(std::uint64_t step, const State& state, CheckpointK
 /// Collective. What to save under which name; only rank 0's request counts.
 coord::Saver::Job Run::job_for(std::uint64_t step, const State& trained, CheckpointKind kind) {
   const State& state = settings().saved_network ? *settings().saved_network : trained;
-  saver_.rest();  // what it does afterwards is about the series, too
-  coord::Saver::Job job{.state = entries_, .request = {}};
+  saver_.wait_cleaned();  // what it does afterwards is about the series, too
+  const bool as_it_is = !settings().async_save && !settings().exception_save &&
+                        config_.append_dict().entries().empty();
+  coord::Saver::Job job{.state = as_it_is ? state : entries_, .request = {}};
   const auto prepare = [&] {
-    entries_ = with_append_info(
-        state, policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch));
+    if (!as_it_is) {
+      entries_ = with_append_info(
+          state, policy::with_counters(config_.append_dict(), step, settings().steps_per_epoch));
+    }
     if (series_) job.request = series_->next(step, kind);
   };
   try {
@@ -167,7 +171,7 @@ void Run::retain(const coord::SaveRequest& agreed, const SaveReport& report) {
                     .bytes = report.file_bytes,
                     .rank = rank_};
   coord::tell(settings().listener, [&](Listener& it) { it.phase(event, Phase::retaining); });
-  if (series_) series_->retain(agreed);
+  if (series_) series_->retain(agreed, saver_.trash());
 }
 
 }  // namespace cairn

@@ -80,12 +80,12 @@ coord::SaveRequest RunSeries::next(std::uint64_t step, storage::CheckpointKind w
   return request;
 }
 
-void RunSeries::retain(const coord::SaveRequest& request) {
+void RunSeries::retain(const coord::SaveRequest& request, storage::Trash& trash) {
   Listener* const listener = settings().listener;
   is_used_ = true;
   series_->committed(request.path, request.record);
   series_->retain(
-      config_.get_checkpoint_policy(),
+      config_.get_checkpoint_policy(), &trash,
       [&](const std::filesystem::path& path) {
         coord::tell(listener, [&](Listener& it) { it.deleted({.path = path}); });
       },

@@ -25,7 +25,7 @@ class RunSeries {
   /// at its first save, unless it restored one.
   coord::SaveRequest next(std::uint64_t step, storage::CheckpointKind why);
   /// The checkpoint of `request` is durable: counts it, and deletes what the policy no longer keeps.
-  void retain(const coord::SaveRequest& request);
+  void retain(const coord::SaveRequest& request, storage::Trash& trash);
 
   /// Without space: deletes the oldest checkpoint that it may. False where there is none.
   bool drop_oldest();

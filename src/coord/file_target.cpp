@@ -19,7 +19,7 @@ void FileTarget::reserve() {
     codec::fill_random(id);
     writer_ = make_image_writer(settings_.protection, plan_.layout, request_.record, id);
     file_ = commit_->create();
-    reserved_ = file_->reserve(writer_->file_bytes());
+    reserved_ = with_room([&] { return file_->reserve(writer_->file_bytes()); });
     told_by_root.put_text(commit_->temporary().string()).put(reserved_).put(id);
   });
   const Bytes told = comm_.broadcast(told_by_root.take());

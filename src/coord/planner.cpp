@@ -42,14 +42,20 @@ Planned Planner::plan_alone(const State& state, std::uint64_t block_bytes,
 template <class Plan, class MakePlan>
 Planned Planner::prepare(std::optional<Plan>& plan, const State& state, MakePlan&& make) {
   const std::uint64_t block_bytes = settings_.write.block_bytes;
-  std::vector<plan::Claim> claims;
-  run_together(comm_, [&] { claims = plan::describe(state); });
-  const bool same = plan && plan->digest == digest_of(claims, block_bytes);
+  codec::Digest digest{};
+  run_together(comm_, [&] {
+    plan::check_entries(state);
+    digest = digest_of(state, block_bytes);
+  });
+  const bool same = plan && plan->digest == digest;
   Planned planned;
   planned.reused = all_of<std::int32_t>(comm_, same ? 1 : 0, MPI_MIN) == 1;
   if (!planned.reused) {
     plan.reset();
+    std::vector<plan::Claim> claims;
+    run_together(comm_, [&] { claims = plan::describe(state); });
     plan = make(comm_, claims, block_bytes);
+    plan->digest = digest;
   }
   fit_staging(plan->layout.block_bytes);
   planned.routes = &plan->routes;

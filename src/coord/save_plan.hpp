@@ -10,6 +10,7 @@
 #include "plan/home.hpp"
 #include "plan/owners.hpp"
 #include "plan/routes.hpp"
+#include "plan/save_steps.hpp"
 #include "storage/image.hpp"
 
 namespace cairn::coord {
@@ -17,7 +18,7 @@ namespace cairn::coord {
 /// Everything about a save that depends on the structure of the state alone; kept and used again
 /// while that stays the same on all ranks.
 struct SavePlan {
-  /// Of this rank's claims and what else the plan depends on.
+  /// Of this rank's claims and what else the plan depends on; for whoever keeps the plan.
   codec::Digest digest{};
   /// Rank 0 has all of it; the others have the sizes, but no offsets and no head.
   storage::ImageLayout layout;
@@ -32,11 +33,11 @@ struct SavePlan {
 };
 
 /// Local. What tells one structure from another on this rank.
-codec::Digest digest_of(std::span<const plan::Claim> claims, std::uint64_t largest_block);
+codec::Digest digest_of(const State& state, std::uint64_t largest_block);
 
 /// The claims of all ranks at their homes, and which of this rank's claims went where.
 struct ClaimsAtHome {
-  std::vector<std::vector<std::uint32_t>> by_home;
+  plan::ClaimsByHome by_home;
   plan::Home home;
 };
 
@@ -51,7 +52,7 @@ SavePlan make_save_plan(const Comm& comm, std::span<const plan::Claim> claims,
 
 /// Collective. Decides who owns which of `blocks` (the same on all ranks) from what each rank knows
 /// of who holds them.
-plan::Ownership agree_on_owners(const Comm& comm, std::vector<plan::Candidate> candidates,
+plan::Ownership agree_on_owners(const Comm& comm, std::span<const plan::Candidate> candidates,
                                 std::span<const std::uint64_t> blocks, std::uint64_t block_bytes,
                                 std::uint64_t first_block, std::uint64_t block_count);
 

@@ -8,7 +8,8 @@
 //   syncing     (3) every rank syncs what it wrote; (4) all agree
 //   completing  (5) rank 0 writes head and tail, or the index; (6) directories are durable
 //   publishing  (7) (8) rank 0 renames; (9) all ranks learn the outcome
-//   afterwards  (10) what was replaced goes, and what the caller does: nobody waits for it
+//   afterwards  (10) the names of what was replaced go, and what the caller does; nobody waits for
+//               the files themselves (storage/trash)
 //
 // Which thread does what in an asynchronous save depends on what MPI allows. T is the thread that
 // calls, B the one in the background, F the call of `finish`:
@@ -76,7 +77,7 @@ struct Saver::Attempt {
 
 Saver::Saver(MPI_Comm comm, const WriteOptions& options, storage::Protection protection)
     : comm_(comm, options.deadline),
-      settings_{options, std::move(protection), count_hosts(comm_)},
+      settings_{options, std::move(protection), count_hosts(comm_), &trash_},
       threads_(takes_any_thread(comm_)),
       planner_(comm_, settings_) {}
 
@@ -118,7 +119,7 @@ void Saver::start(const Job& job, Capturing capturing) {
 
 /// What is the same for all saves. Rank 0 decides, all describe and plan.
 void Saver::begin(const Job& job) {
-  rest();
+  wait_cleaned();
   attempt_ = std::make_unique<Attempt>(job, agree_on(comm_, job.request), comm_.rank());
   last_request_ = attempt_->request;
   attempt_->progress.hold();
@@ -301,7 +302,8 @@ void Saver::commit() {
 
 /// (10). Local. The checkpoint is published: whatever fails here takes nothing back.
 void Saver::clean_up() {
-  attempt_->planned.target->discard_replaced();
+  trash_.wait();  // of the save before: never more than one save's is there
+  attempt_->planned.target->discard_replaced(trash_);
   attempt_->planned.target.reset();  // closes the files, which may be deleted now
   if (!attempt_->afterwards) return;
   static_cast<void>(

@@ -15,6 +15,7 @@
 #include "coord/supply.hpp"
 #include "coord/target.hpp"
 #include "storage/aligned_buffer.hpp"
+#include "storage/trash.hpp"
 
 namespace cairn::coord {
 
@@ -70,8 +71,15 @@ class Saver {
   /// Collective. Ends the save that is under way: it is committed then, or its error is thrown.
   /// `waits`: the caller had not wanted to end it yet; the listener hears how long that took.
   SaveReport finish(bool waits);
-  /// Local. On return nothing runs in the background, `afterwards` least of all.
-  void rest() { background_.wait(); }
+  /// Local. On return `afterwards` is done, and no name is left of what was deleted.
+  void wait_cleaned() const { background_.wait(); }
+  /// Local. On return nothing runs in the background, and what was deleted takes no room any more.
+  void rest() const {
+    background_.wait();
+    trash_.wait();
+  }
+  /// For what `afterwards` deletes.
+  [[nodiscard]] storage::Trash& trash() noexcept { return trash_; }
   /// Local. Ranks are gone: this one makes no more calls, whatever is under way.
   void abandon() const noexcept { comm_.give_up(); }
 
@@ -109,6 +117,7 @@ class Saver {
   bool threads_ = false;  ///< MPI takes calls of any thread, on every rank
   Planner planner_;
   storage::AlignedBuffer capture_memory_;
+  storage::Trash trash_;  ///< rank 0 only
   std::unique_ptr<Attempt> attempt_;
   SaveRequest last_request_;
   bool structure_was_known_ = false;

@@ -26,9 +26,9 @@ std::vector<ShardBox> take_boxes(const Comm& comm, const ClaimsAtHome& at,
   }
   const std::vector<Bytes> from = comm.exchange(std::move(to));
   std::vector<ShardBox> mine;
-  for (std::size_t home = 0; home < from.size(); ++home) {
-    WireReader reader(from[home]);
-    for (const std::uint32_t i : at.by_home[home]) {
+  for (const auto& [home, of_home] : at.by_home) {
+    WireReader reader(from[static_cast<std::size_t>(home)]);
+    for (const std::uint32_t i : of_home) {
       for (auto n = reader.get<std::size_t>(); n > 0; --n) mine.push_back({i, plan::get_box(reader)});
     }
   }
@@ -169,7 +169,6 @@ ShardPlan make_lone_plan(std::span<const plan::Claim> claims, std::uint64_t bloc
 ShardPlan make_shard_plan(const Comm& comm, std::span<const plan::Claim> claims,
                           std::uint64_t largest_block) {
   ShardPlan plan;
-  plan.digest = digest_of(claims, largest_block);
   const ClaimsAtHome at = bring_home(comm, claims);
   plan.boxes = take_boxes(comm, at, largest_block);
   const std::vector<TensorInfo> datasets = datasets_of(claims, plan.boxes);

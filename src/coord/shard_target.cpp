@@ -35,7 +35,7 @@ void ShardTarget::create_directory() {
       request_.path, storage::process_identity(request_.record.run_id), settings_.write.durable);
   index_writer_ = make_writer(plan_.index.layout, static_cast<std::uint64_t>(comm_.size()));
   index_ = commit_->create_directory(storage::index_file_name(settings_.protection.sealed()));
-  index_->require_free(plan_.file_bytes);
+  with_room([&] { index_->require_free(plan_.file_bytes); });
 }
 
 void ShardTarget::create_shard() {

@@ -40,8 +40,8 @@ void Target::publish() {
   run_on_root(comm_, [&] { commit_->publish(); });
 }
 
-void Target::discard_replaced() {
-  if (commit_) commit_->discard_replaced();
+void Target::discard_replaced(storage::Trash& trash) {
+  if (commit_) commit_->discard_replaced(&trash);
 }
 
 }  // namespace cairn::coord

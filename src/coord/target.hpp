@@ -41,6 +41,7 @@ class Target {
     WriteOptions write;
     storage::Protection protection;
     std::uint64_t hosts = 1;  ///< rank 0 only
+    storage::Trash* trash = nullptr;  ///< what is being deleted; rank 0 only
   };
 
   /// All that it is given must outlive it.
@@ -66,8 +67,8 @@ class Target {
   virtual void complete() = 0;
   /// (7) (8) (9) Collective.
   void publish();
-  /// (10) Local.
-  void discard_replaced();
+  /// (10) Local. The files are left to `trash`.
+  void discard_replaced(storage::Trash& trash);
 
   [[nodiscard]] std::uint64_t file_bytes() const noexcept { return file_bytes_; }
   [[nodiscard]] bool direct() const noexcept { return direct_; }
@@ -75,6 +76,9 @@ class Target {
 
  protected:
   void agree_on_direct();
+  /// Rank 0. Does `step`; where there is no space for it once more, with what is being deleted gone.
+  template <class Step>
+  auto with_room(Step&& step);
   storage::BlockSink& open_file_sink();
 
   const Comm& comm_;
@@ -89,5 +93,16 @@ class Target {
   bool reserved_ = false;
   bool direct_ = false;
 };
+
+template <class Step>
+auto Target::with_room(Step&& step) {
+  try {
+    return step();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::no_space) throw;
+  }
+  settings_.trash->wait();
+  return step();
+}
 
 }  // namespace cairn::coord

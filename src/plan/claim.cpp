@@ -72,19 +72,34 @@ void check_size(const State::Entry& entry) {
 
 }  // namespace
 
-std::vector<Claim> describe(const State& state) {
-  std::vector<Claim> claims;
-  claims.reserve(state.entries().size());
+void check_entries(const State& state) {
   for (const State::Entry& entry : state.entries()) {
     check_name(entry);
     check_slice(entry);
     check_size(entry);
     check_source(entry);
+  }
+}
+
+std::vector<Claim> describe(const State& state) {
+  check_entries(state);
+  std::vector<Claim> claims;
+  claims.reserve(state.entries().size());
+  for (const State::Entry& entry : state.entries()) {
     claims.push_back({{entry.name, entry.source.dtype(), entry.slice.global, entry.family,
                        entry.is_text},
                       {entry.slice.offset, entry.slice.extent}});
   }
   return claims;
+}
+
+void put_structure(WireWriter& writer, const State& state) {
+  for (const State::Entry& entry : state.entries()) {
+    writer.put_text(entry.name).put(entry.source.dtype()).put(entry.family).put(entry.is_text);
+    writer.put_all(std::span<const std::uint64_t>(entry.slice.global));
+    writer.put_all(std::span<const std::uint64_t>(entry.slice.offset));
+    writer.put_all(std::span<const std::uint64_t>(entry.slice.extent));
+  }
 }
 
 void put_box(WireWriter& writer, const Box& box) {

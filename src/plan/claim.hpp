@@ -21,12 +21,18 @@ struct Claim {
   Box box;
 };
 
-/// The claims of a State, in the order of its entries. Throws `invalid_argument` for an entry that
-/// is wrong by itself, naming it: its name, its slice, or what is behind it.
+/// Throws `invalid_argument` for an entry that is wrong by itself, naming it: its name, its slice, or
+/// what is behind it.
+void check_entries(const State& state);
+
+/// The claims of a State, in the order of its entries, which it checks.
 std::vector<Claim> describe(const State& state);
 
 void put_claim(WireWriter& writer, const Claim& claim);
 Claim get_claim(WireReader& reader);
+
+/// What tells one structure of a State's claims from another.
+void put_structure(WireWriter& writer, const State& state);
 
 void put_box(WireWriter& writer, const Box& box);
 Box get_box(WireReader& reader);

@@ -31,6 +31,8 @@ class Home {
   /// cover it exactly once (identical boxes are replicas).
   void check() const;
 
+  /// Whether no tensor has its home here.
+  [[nodiscard]] bool empty() const noexcept { return planned_.empty(); }
   /// The tensors planned here.
   [[nodiscard]] std::vector<TensorInfo> tensors() const;
   /// Tells where these tensors lie in the image, in the same order.

@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 namespace cairn::plan {
 namespace {
@@ -133,22 +134,18 @@ std::uint64_t Routes::memory() const noexcept {
   return bytes;
 }
 
-std::vector<std::vector<RemoteHolding>> split_by_owner(std::span<const Holding> holdings,
-                                                       const Ownership& ownership, int rank,
-                                                       int ranks) {
-  std::vector<std::vector<RemoteHolding>> told(static_cast<std::size_t>(ranks));
+std::map<std::int32_t, std::vector<RemoteHolding>> split_by_owner(
+    std::span<const Holding> holdings, const Ownership& ownership, int rank) {
+  std::map<std::int32_t, std::vector<RemoteHolding>> told;
   // Which holding was last added to each owner's list.
-  std::vector<const Holding*> last(static_cast<std::size_t>(ranks), nullptr);
+  std::unordered_map<std::int32_t, const Holding*> last;
   for (const Holding& holding : holdings) {
     for_each(holding.blocks, [&](std::uint64_t block) {
       const std::int32_t owner = ownership.owner(block);
       if (owner == rank) return;
-      const auto to = static_cast<std::size_t>(owner);
-      if (last[to] != &holding) {
-        told[to].push_back({holding.image, {}});
-        last[to] = &holding;
-      }
-      append_block(told[to].back().blocks, block);
+      std::vector<RemoteHolding>& to = told[owner];
+      if (std::exchange(last[owner], &holding) != &holding) to.push_back({holding.image, {}});
+      append_block(to.back().blocks, block);
     });
   }
   return told;

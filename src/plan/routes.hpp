@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -95,9 +96,8 @@ struct Routes {
 };
 
 /// What each owner must be told of this rank's holdings, by rank; nothing for this rank itself.
-std::vector<std::vector<RemoteHolding>> split_by_owner(std::span<const Holding> holdings,
-                                                       const Ownership& ownership, int rank,
-                                                       int ranks);
+std::map<std::int32_t, std::vector<RemoteHolding>> split_by_owner(
+    std::span<const Holding> holdings, const Ownership& ownership, int rank);
 
 /// Puts the routes of `rank` together from its own holdings and what the others told it.
 Routes make_routes(const Ownership& ownership, int rank, std::vector<Holding> mine,

@@ -204,13 +204,13 @@ void Commit::sync_parent() const {
   if (durable_) sync_directory(final_.parent_path());
 }
 
-void Commit::discard_replaced() noexcept {  // (10)
+void Commit::discard_replaced(Trash* trash) noexcept {  // (10)
   for (const fs::path& path : kinds_of_name()) {
     fs::path aside = path;
     aside += kReplaced;
     if (!is_there(aside)) continue;
     try {
-      remove_checkpoint(aside, identity_);
+      remove_checkpoint(aside, identity_, trash);
     } catch (const Error&) {
       // The new one is published. What is left is older, good, and counted by retention.
     }

@@ -6,6 +6,7 @@
 
 #include "policy/names.hpp"
 #include "storage/posix_file.hpp"
+#include "storage/trash.hpp"
 
 namespace cairn::storage {
 
@@ -30,8 +31,8 @@ class Commit {
   /// The file is complete and durable: gives it its final name. On Error the old checkpoint is back
   /// under its name, or the message says that this is not known.
   void publish();
-  /// All ranks know that it is published: deletes what it replaced.
-  void discard_replaced() noexcept;
+  /// All ranks know that it is published: deletes what it replaced, or leaves that to `trash`.
+  void discard_replaced(Trash* trash = nullptr) noexcept;
 
  private:
   struct Displaced {

@@ -153,15 +153,19 @@ void read_identity(Found& found) {
   }
 }
 
-void remove_checkpoint(const fs::path& path, policy::TemporaryName identity) {
+void remove_checkpoint(const fs::path& path, policy::TemporaryName identity, Trash* trash) {
   identity.trash = true;
   identity.final_name = path.filename().string();
-  const fs::path trash = path.parent_path() / policy::format(identity);
+  const fs::path aside = path.parent_path() / policy::format(identity);
   std::error_code ignored;
-  fs::remove_all(trash, ignored);  // an earlier deletion of ours that did not end
-  rename_entry(path, trash);
+  fs::remove_all(aside, ignored);  // an earlier deletion of ours that did not end
+  rename_entry(path, aside);
   sync_directory(path.parent_path());
-  remove_tree(trash);
+  if (trash != nullptr) {
+    trash->put(aside);
+  } else {
+    remove_tree(aside);
+  }
 }
 
 fs::path quarantine_checkpoint(const fs::path& path) {

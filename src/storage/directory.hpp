@@ -9,6 +9,7 @@
 #include "cairn/error.hpp"
 #include "policy/names.hpp"
 #include "storage/record.hpp"
+#include "storage/trash.hpp"
 
 namespace cairn::storage {
 
@@ -41,8 +42,9 @@ Identity identity_at(const std::filesystem::path& path, bool shards);
 policy::CheckpointName name_of(const Identity& identity, policy::CheckpointName name);
 
 /// Removes an entry in two steps: a rename to a name that no reader looks at, made durable, and
-/// then the deletion. `identity` is whose trash it is.
-void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity);
+/// then the deletion, which is left to `trash` where there is one. `identity` is whose trash it is.
+void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity,
+                       Trash* trash = nullptr);
 
 /// Renames an entry, durably, to `<name>.damaged`, or with a number behind where that is taken: no
 /// name of a checkpoint. Returns the new path.

@@ -316,7 +316,7 @@ std::uint64_t Series::chain_at(const fs::path& path) const {
   return identity.chain.is_increment() ? identity.chain.base : identity.sequence;
 }
 
-void Series::retain(const CheckpointPolicy& policy,
+void Series::retain(const CheckpointPolicy& policy, Trash* trash,
                     const std::function<void(const fs::path&)>& deleted,
                     const std::function<void(const fs::path&, const Error&)>& failed) {
   std::set<fs::path> gone;
@@ -324,7 +324,7 @@ void Series::retain(const CheckpointPolicy& policy,
   for (const fs::path& path : to_delete(policy)) {
     if (needed.contains(chain_at(path))) continue;
     try {
-      remove_checkpoint(path, rules_.identity);
+      remove_checkpoint(path, rules_.identity, trash);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::not_found) {
         failed(path, error);

@@ -69,9 +69,9 @@ class Series {
   /// `path` was restored from: it stays until a newer one is committed.
   void restored(const std::filesystem::path& path);
 
-  /// Deletes what the policy no longer keeps. `deleted(path)`, or `failed(path, why)`: tried again
-  /// after the next save.
-  void retain(const CheckpointPolicy& policy,
+  /// Deletes what the policy no longer keeps; the files themselves are left to `trash`, if any.
+  /// `deleted(path)`, or `failed(path, why)`: tried again after the next save.
+  void retain(const CheckpointPolicy& policy, Trash* trash,
               const std::function<void(const std::filesystem::path&)>& deleted,
               const std::function<void(const std::filesystem::path&, const Error&)>& failed);
   /// Deletes the oldest that a policy could delete, but never the newest. Returns its path; nothing

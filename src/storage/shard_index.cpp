@@ -77,19 +77,29 @@ void check_same_checkpoint(const Record& found, const Record& expected, const fs
 }
 
 /// The datasets that the index expects in a shard, as they are sorted there.
-std::vector<TensorInfo> expected_pieces(const ShardIndex& index, std::uint64_t shard) {
+std::vector<TensorInfo> expected_pieces(const ReadIndex& read, std::uint64_t shard) {
   std::vector<TensorInfo> pieces;
-  for (const ShardedTensor& tensor : index.tensors) {
-    for (const ShardPiece& piece : tensor.pieces) {
-      if (piece.shard != shard) continue;
-      TensorInfo info = tensor;
-      info.name = piece_name(tensor.name, piece.box);
-      info.shape = piece.box.extent;
-      pieces.push_back(std::move(info));
-    }
+  for (const auto& [t, p] : read.pieces_of[shard]) {
+    const ShardedTensor& tensor = read.index.tensors[t];
+    const Box& box = tensor.pieces[p].box;
+    TensorInfo info = tensor;
+    info.name = piece_name(tensor.name, box);
+    info.shape = box.extent;
+    pieces.push_back(std::move(info));
   }
   std::ranges::sort(pieces, {}, &TensorInfo::key);
   return pieces;
+}
+
+/// So that what is read of all shards does not grow with their number times that of the pieces.
+void sort_by_shard(ReadIndex& read) {
+  read.pieces_of.resize(read.index.shards.size());
+  for (std::size_t t = 0; t < read.index.tensors.size(); ++t) {
+    const auto& pieces = read.index.tensors[t].pieces;
+    for (std::size_t p = 0; p < pieces.size(); ++p) {
+      read.pieces_of[pieces[p].shard].push_back({t, p});
+    }
+  }
 }
 
 /// The tensors that a shard holds parts of, for messages.
@@ -210,13 +220,14 @@ ReadIndex read_shard_index(const fs::path& directory, const Unlock& unlock) {
   const ImageIndex image = read_index(file);
   check_blocks(file, image);
   const std::vector<IndexTable> tables = read_tables(file, image);
-  ReadIndex read{image.record, {}, file.sealed() != nullptr};
+  ReadIndex read{.record = image.record, .index = {}, .sealed = file.sealed() != nullptr};
   try {
     read.index = index_of(tables);
   } catch (const Error& error) {
     throw Error(error.code(), file.path().string() + ": " + error.what());
   }
   check_place(file, image.record, {read.index.shards.size(), read.index.shards.size()});
+  sort_by_shard(read);
   return read;
 }
 
@@ -247,7 +258,7 @@ ReadShard read_shard(const fs::path& directory, std::uint64_t shard, const ReadI
                      std::to_string(known.image_bytes) + " and " + std::to_string(known.head_crc));
   }
   check_place(read.file, record, {shard, shards});
-  const std::vector<TensorInfo> pieces = expected_pieces(expected.index, shard);
+  const std::vector<TensorInfo> pieces = expected_pieces(expected, shard);
   const bool same_pieces =
       std::ranges::equal(read.image.tensors, pieces, [](const PlacedTensor& a, const TensorInfo& b) {
         return static_cast<const TensorInfo&>(a) == b;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -60,9 +61,16 @@ void write_index(const PosixFile& file, const IndexImage& image, const Record& r
                  ImageWriter& writer);
 
 struct ReadIndex {
+  /// A piece, by its places in `index.tensors` and there.
+  struct PieceAt {
+    std::size_t tensor;
+    std::size_t piece;
+  };
+
   Record record;
   ShardIndex index;
   bool sealed = false;
+  std::vector<std::vector<PieceAt>> pieces_of{};  ///< by shard: the same as in `index`
 };
 /// Reads and checks the index of the checkpoint in `directory`. Throws `damaged` naming what is
 /// wrong where; the errors of `ImageFile::open`.

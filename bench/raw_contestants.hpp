@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "contestant.hpp"
+
+namespace bench {
+
+/// How a rank asks the device: so many bytes a request, so many requests under way.
+struct RawManner {
+  std::size_t request_bytes = 0;
+  int requests = 0;
+  bool direct = true;  ///< O_DIRECT; false where the file system has none
+};
+
+/// The limits: each rank writes its share of so many bytes into a file of its own, from aligned
+/// memory that is kept, and syncs it; or reads it. No gathering, no format, no commit.
+class RawDevice {
+ public:
+  /// Collective. Tries manners in a warm-up and keeps the fastest one.
+  RawDevice(const World& world, std::filesystem::path directory, std::uint64_t bytes_of_all);
+  ~RawDevice();
+  RawDevice(const RawDevice&) = delete;
+  RawDevice& operator=(const RawDevice&) = delete;
+
+  [[nodiscard]] const RawManner& manner() const noexcept { return manner_; }
+
+  /// Collective.
+  std::unique_ptr<Contestant> writing();
+  /// Collective. Of a file that is written for it.
+  std::unique_ptr<Contestant> reading();
+
+ private:
+  class Writing;
+  class Reading;
+  enum class Direction : bool { read, write };
+
+  void find_out_whether_direct();
+  void choose();
+  [[nodiscard]] std::filesystem::path path(const char* what) const;
+  Sample write(const std::filesystem::path& path);
+  Sample read(const std::filesystem::path& path);
+  [[nodiscard]] bool move(int file, Direction direction) const;
+  [[nodiscard]] bool move_part(int file, Direction direction, int part) const;
+
+  const World& world_;
+  std::filesystem::path directory_;
+  std::uint64_t share_;  ///< of this rank, in bytes; a multiple of 4096
+  RawManner manner_;
+  std::byte* buffer_ = nullptr;
+};
+
+}  // namespace bench
