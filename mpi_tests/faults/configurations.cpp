@@ -163,7 +163,10 @@ std::optional<Error> Program::act() {
   const std::uint64_t step = what_.act == Act::replace ? step_of(kOld) : step_of(kNew);
   model_.become(kNew);
   if (what_.act != Act::save_async) {
-    return error_of([&] { checkpoint_->save(step, model_.state()); });
+    return error_of([&] {
+      checkpoint_->save(step, model_.state());
+      static_cast<void>(checkpoint_->wait());  // what retention deletes is gone then
+    });
   }
   return error_of([&] {
     static_cast<void>(checkpoint_->step_end(step, model_.state()));

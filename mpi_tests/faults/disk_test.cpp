@@ -50,14 +50,14 @@ TEST_P(FullDisk, WhatOthersWriteMeanwhileTakesNothingOfWhatIsReserved) {
   if (!mount(GetParam().type)) GTEST_SKIP();
   AtPhase filler;
   filler.when = Phase::moving;
-  filler.then = [this] { disk_->fill(); };
   {
     ModelCheckpoint checkpoint = make(shards());
     save(checkpoint, 1);
   }
   {
     ModelCheckpoint checkpoint = make(shards(), &filler);
-    static_cast<void>(checkpoint.restore(state_));
+    static_cast<void>(checkpoint.restore(state_));  // which has such a phase, too
+    filler.then = [this] { disk_->fill(); };
     // Of shards the index is written last, where there is no room any more.
     if (shards()) {
       become(2);
