@@ -215,9 +215,10 @@ ShardIndex index_of(std::span<const IndexTable> tables) {
   ShardIndex index;
   // In the order of their families; that of parameters is never without tables.
   for (const Family family : {Family::parameter, Family::append_info, Family::map_parameter}) {
-    const auto own = std::ranges::equal_range(tables, family, {}, family_of);
-    if (own.empty() && family != Family::parameter) continue;
-    take_family({own.begin(), own.end()}, index);
+    const auto begin = std::ranges::lower_bound(tables, family, {}, family_of);
+    const auto end = std::ranges::upper_bound(tables, family, {}, family_of);
+    if (begin == end && family != Family::parameter) continue;
+    take_family({begin, end}, index);
   }
   return index;
 }
