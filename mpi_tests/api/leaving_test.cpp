@@ -478,6 +478,8 @@ TEST_F(Alone, BeforeTheFirstSaveThenAFreshRunDoesNotMixWithIt) {
   });
   ModelCheckpoint checkpoint = make(leaving());
   EXPECT_FALSE(checkpoint.restore(state_).has_value()) << "not enough to be a checkpoint";
+  expect_error([&] { checkpoint.restore(state_, {}, "run"); }, ErrorCode::not_found,
+               {"\"run\"", "lone shards only"});
   checkpoint.save(1, state_);
   EXPECT_EQ(checkpoint.latest(), path("run_1-1_1.h5"));
 }
@@ -558,6 +560,28 @@ TEST_F(OnFailure, SkipThenTrainingGoesOnAndTheNextTriggerSaves) {
     EXPECT_TRUE(checkpoint.wait());
     expect_newest(checkpoint, 4);
   }
+}
+
+TEST_F(OnFailure, SkipAndTheClockThrowsThenAllRanksHearOfIt) {
+  CheckpointSettings settings = after_failure(OnSaveFailure::skip);
+  int answers = 10;
+  settings.clock = [&] {
+    if (answers-- == 0) throw std::runtime_error("no time server");
+    return Time{};
+  };
+  ModelCheckpoint checkpoint = make(settings);
+  EXPECT_EQ(step(checkpoint, 1), Next::go_on);
+  checkpoint.save(1, state_);
+  EXPECT_EQ(step(checkpoint, 2), Next::go_on);
+  spoil_directory();
+  answers = 1;  // of the save that fails, not of what is noted then
+  expect_error([&] { static_cast<void>(step(checkpoint, 3)); }, ErrorCode::io,
+               {"no time server"});
+  mend_directory();
+  answers = 10;
+  EXPECT_EQ(step(checkpoint, 4), Next::go_on) << "step 3 was passed over";
+  EXPECT_EQ(step(checkpoint, 5), Next::go_on);
+  expect_newest(checkpoint, 5);
 }
 
 }  // namespace

@@ -66,20 +66,6 @@ Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig con
   signals_.emplace();
 }
 
-Run::~Run() {
-  int finalized = 0;
-  MPI_Finalized(&finalized);
-  if (finalized != 0) return;
-  if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));  // the listener has heard
-  if (comm_->is_broken()) {
-    break_off();
-    return;
-  }
-  const auto failed = coord::attempt([&] { vote_->complete(); });
-  saver_.rest();
-  if (failed) coord::tell(settings().listener, [&](Listener& it) { it.failed({}, *failed); });
-}
-
 /// A rank that did not answer will not answer elsewhere either: then the whole object is broken.
 template <class Call>
 auto Run::noting_errors(Call&& call) {
@@ -90,6 +76,25 @@ auto Run::noting_errors(Call&& call) {
     if (error.code() == ErrorCode::unresponsive) break_off();
     throw;
   }
+}
+
+Run::~Run() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  if (finalized != 0) return;
+  if (comm_->is_broken()) {
+    break_off();
+    return;
+  }
+  // The listener has heard of a save in flight that fails.
+  const auto failed = coord::attempt([&] {
+    noting_errors([&] {
+      static_cast<void>(land_if_flying());
+      vote_->complete();
+    });
+  });
+  saver_.rest();
+  if (failed) coord::tell(settings().listener, [&](Listener& it) { it.failed({}, *failed); });
 }
 
 Next Run::step_end(std::uint64_t step, const State& state) {
@@ -123,9 +128,7 @@ void Run::end(std::uint64_t step, const State& state) {
     vote_->complete();
     coord::check_same_call(*comm_, coord::Call::end, step);
     // The last step is saved even where the save before it failed; but that is told too.
-    std::optional<Error> failed;
-    if (flight_) failed = coord::attempt([&] { land(true); });
-    if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
+    const std::optional<Error> failed = land_if_flying();
     if (!is_saved(step)) {
       const auto failed_too = coord::attempt([&] { save_in_room(step, state, {}); });
       if (failed_too && failed) {

@@ -107,12 +107,14 @@ class Run {
   SaveReport save_now(std::uint64_t step, const State& state, storage::CheckpointKind kind);
   void note_request();
   void take_off(std::uint64_t step, const State& state);
+  std::optional<Error> land_if_flying();
   void land(bool waits);
   void accept(const SaveReport& report, Clock::time_point begin);
   void retain(const coord::SaveRequest& agreed, const SaveReport& report);
 
   // run_leaving.cpp
   void save_and_stop(std::uint64_t step, const State& state, std::int32_t reason);
+  [[nodiscard]] bool left_together(const State& state) noexcept;
   std::optional<coord::Farewell::Meeting> meet_others();
   void go_on_together();
   void save_together(const State& state, bool updating);
@@ -121,8 +123,9 @@ class Run {
 
   // run_alone.cpp
   void prepare_to_be_alone(std::uint64_t step, const State& state);
-  void note_structure();
-  void save_alone(const State& state);
+  void note_structure(Alone& alone);
+  void save_alone(const State& state) noexcept;
+  coord::Saver::Job lone_job(const State& entries) const;
   [[nodiscard]] storage::Record lone_record() const;
 
   Prefix prefix_;

@@ -17,33 +17,47 @@ namespace cairn {
 /// Collective. Opens the series, too: a rank that is left alone could not.
 void Run::prepare_to_be_alone(std::uint64_t step, const State& state) {
   const coord::Saver::Job job = job_for(step, state, storage::CheckpointKind::breakpoint);
-  alone_.emplace();
-  alone_->last = coord::agree_on(*comm_, job.request);
-  --alone_->last.record.sequence;  // nothing has it yet
-  note_structure();
+  Alone alone{.last = coord::agree_on(*comm_, job.request), .structure = {}};
+  --alone.last.record.sequence;  // nothing has it yet
+  note_structure(alone);
+  alone_ = std::move(alone);
 }
 
 /// Collective. Of `entries_`.
-void Run::note_structure() {
+void Run::note_structure(Alone& alone) {
   const std::uint64_t block_bytes = settings().write.block_bytes;
   std::vector<plan::Claim> claims;
+  codec::Digest digest{};
   coord::run_together(*comm_, [&] {
     claims = plan::describe(entries_);
-    alone_->claims = coord::digest_of(entries_, block_bytes);
+    digest = coord::digest_of(entries_, block_bytes);
   });
-  alone_->structure = coord::agree_on_structure(*comm_, claims, block_bytes);
+  alone.structure = coord::agree_on_structure(*comm_, claims, block_bytes);
+  alone.claims = digest;  // the two belong together
 }
 
-/// Local.
-void Run::save_alone(const State& state) {
+/// Local. Whatever fails is told to the listener.
+void Run::save_alone(const State& state) noexcept {
   if (nothing_is_new()) return;
   if (standing_.updating) return tell_not_saved("values were being updated");
   if (!alone_) return tell_not_saved("no step of this run was complete");
   const State& saved = settings().saved_network ? *settings().saved_network : state;
   if (!saved.maps().empty()) return tell_not_saved("MapParameters are saved by all ranks only");
-  const State entries = with_append_info(
-      saved, policy::with_counters(config_.append_dict(), standing_.step,
-                                   settings().steps_per_epoch));
+  bool is_told = false;  // the Saver tells of its own errors
+  const auto failed = coord::attempt([&] {
+    const State entries = with_append_info(
+        saved, policy::with_counters(config_.append_dict(), standing_.step,
+                                     settings().steps_per_epoch));
+    const coord::Saver::Job job = lone_job(entries);
+    is_told = true;
+    lone_saver_->save(job);
+    lone_saver_->rest();
+  });
+  if (failed && !is_told) tell_not_saved(failed->what());
+}
+
+/// Of a state with what is appended to it.
+coord::Saver::Job Run::lone_job(const State& entries) const {
   storage::LoneMark mark{
       .rank = static_cast<std::uint64_t>(rank_),
       .ranks = static_cast<std::uint64_t>(comm_->size()),
@@ -67,8 +81,7 @@ void Run::save_alone(const State& state) {
   job.listener = settings().listener;
   job.lone_block_bytes = alone_->structure.block_bytes;
   job.lone_rank = rank_;
-  lone_saver_->save(job);
-  lone_saver_->rest();
+  return job;
 }
 
 storage::Record Run::lone_record() const {

@@ -28,9 +28,7 @@ void Run::save_and_stop(std::uint64_t step, const State& state, std::int32_t rea
   coord::check_same_call(*comm_, coord::Call::save, step);
   const Event event{.path = {}, .step = step, .rank = rank_};
   coord::tell(settings().listener, [&](Listener& it) { it.stopping(event, words_for(reason)); });
-  std::optional<Error> failed;
-  if (flight_) failed = coord::attempt([&] { land(true); });
-  if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
+  const std::optional<Error> failed = land_if_flying();
   const auto kind = reason == coord::StepVote::kTimeLimit ? storage::CheckpointKind::periodic
                                                           : storage::CheckpointKind::breakpoint;
   if (!is_saved(step)) save_in_room(step, state, kind);
@@ -41,17 +39,22 @@ void Run::save_and_stop(std::uint64_t step, const State& state, std::int32_t rea
 /// Local at first, then collective as far as the others come. Inside of a `catch`, or while an
 /// exception is on its way.
 void Run::leave(const State& state) noexcept {
-  if (!settings().exception_save) return;
-  static_cast<void>(coord::attempt([&] {
+  if (!settings().exception_save || left_together(state)) return;
+  break_off();
+  save_alone(state);
+}
+
+/// Collective where all others leave, too. False: there is nobody to save with.
+bool Run::left_together(const State& state) noexcept {
+  bool together = false;
+  const auto failed = coord::attempt([&] {
     const auto meeting = meet_others();
-    if (meeting && meeting->same_step && !meeting->broken) {
-      go_on_together();
-      save_together(state, meeting->updating);
-    } else {
-      break_off();
-      save_alone(state);
-    }
-  }));
+    if (!meeting || !meeting->same_step || meeting->broken) return;
+    together = true;
+    go_on_together();
+    save_together(state, meeting->updating);
+  });
+  return together && !(failed && failed->code() == ErrorCode::unresponsive);
 }
 
 std::optional<coord::Farewell::Meeting> Run::meet_others() {
@@ -78,7 +81,7 @@ void Run::go_on_together() {
 
 /// Collective. Errors are told to the listener: the exception that is on its way comes first.
 void Run::save_together(const State& state, bool updating) {
-  if (flight_) static_cast<void>(coord::attempt([&] { land(true); }));
+  static_cast<void>(land_if_flying());
   if (nothing_is_new()) return;
   if (updating) return tell_not_saved("the loop was left while values were being updated");
   save_in_room(standing_.step, state, storage::CheckpointKind::breakpoint);

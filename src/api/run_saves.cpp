@@ -48,10 +48,10 @@ bool Run::is_passed_over(const Error& error) const {
           error.code() == ErrorCode::not_found);
 }
 
-/// The triggers count as if it had worked.
+/// Collective. The triggers count as if it had worked.
 void Run::pass_over(std::uint64_t step) {
   passed_over_ = step;
-  if (series_) last_save_ = series_->now();
+  coord::run_on_root(*comm_, [&] { last_save_ = series_->now(); });
 }
 
 /// Collective. False: it failed without space, which there is more of now, and is to be made again.
@@ -121,10 +121,10 @@ SaveReport Run::save_now(std::uint64_t step, const State& state, CheckpointKind 
   const auto begin = Clock::now();
   const coord::Saver::Job job = job_for(step, state, kind);
   SaveReport report = saver_.save(job);
-  note_request();
   last_saved_step_ = step;
   last_save_ = job.request.record.saved_at;
   accept(report, begin);
+  note_request();
   return report;
 }
 
@@ -133,16 +133,25 @@ SaveReport Run::save_now(std::uint64_t step, const State& state, CheckpointKind 
 void Run::note_request() {
   if (!alone_) return;
   alone_->last = saver_.last_request();
-  if (!saver_.structure_was_known()) note_structure();
+  if (!saver_.structure_was_known()) note_structure(*alone_);
 }
 
 void Run::take_off(std::uint64_t step, const State& state) {
   const auto begin = Clock::now();
   const coord::Saver::Job job = job_for(step, state, {});
   saver_.start(job, {settings().lazy_capture, settings().check_capture});
-  note_request();
   flight_ = Flight{std::exchange(last_saved_step_, step),
                    std::exchange(last_save_, job.request.record.saved_at), begin};
+  note_request();
+}
+
+/// Collective. The save in flight, if there is one, has ended; its error is returned where all ranks
+/// have it, and thrown where a rank does not answer.
+std::optional<Error> Run::land_if_flying() {
+  if (!flight_) return std::nullopt;
+  auto failed = coord::attempt([&] { land(true); });
+  if (failed && failed->code() == ErrorCode::unresponsive) throw Error(*failed);
+  return failed;
 }
 
 /// Collective. The save in flight is committed, or its error is thrown.

@@ -1,5 +1,7 @@
 #include "api/run_series.hpp"
 
+#include <utility>
+
 #include "codec/random.hpp"
 #include "coord/tell.hpp"
 #include "storage/process_identity.hpp"
@@ -106,9 +108,16 @@ bool RunSeries::open_existing(const std::optional<std::string>& wanted) {
   if (series_ && is_used_) return use_own(wanted);
   series_.reset();
   storage::Catalog known = catalog();
-  std::optional<unsigned> number = storage::Series::newest_number(known, passed_over_);
-  if (wanted) number = passed_over_ ? std::nullopt : std::optional(number_of(known, *wanted));
-  passed_over_.reset();
+  const auto passed_over = std::exchange(passed_over_, std::nullopt);
+  if (wanted && passed_over) {
+    throw Error(ErrorCode::not_found,
+                "series \"" + *wanted + "\" has no checkpoint in " + directory_.root().string() +
+                    " that can be restored: lone shards only, that are damaged, do not hold "
+                    "everything, or are not accepted");
+  }
+  const std::optional<unsigned> number =
+      wanted ? std::optional(number_of(known, *wanted))
+             : storage::Series::newest_number(known, passed_over);
   if (!number) {
     tell_swept(storage::Series::sweep_places(known, rules()));
     return false;

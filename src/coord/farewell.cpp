@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "coord/forsake.hpp"
+#include "coord/together.hpp"
 
 namespace cairn::coord {
 
@@ -18,8 +19,9 @@ std::optional<Farewell::Meeting> Farewell::meet(const Standing& mine,
   Comm::check(MPI_Iallreduce(MPI_IN_PLACE, greatest->data(), 4, MPI_UINT64_T, MPI_MAX,
                              comm_->handle(), &request),
               "MPI_Iallreduce");
-  const bool came = comm_->wait_for(request, timeout);
-  if (!came) {
+  bool came = false;
+  const auto failed = attempt([&] { came = comm_->wait_for(request, timeout); });
+  if (failed || !came) {
     forsake(std::move(greatest));  // MPI may still write into it
     stay_away();
     return std::nullopt;

@@ -3,6 +3,7 @@
 // it: then it passes on what it gets.
 #include "coord/signal_watch.hpp"
 
+#include <cerrno>
 #include <csignal>
 
 #include <array>
@@ -44,12 +45,14 @@ void pass_on(const struct sigaction& to, int signal, siginfo_t* info, void* cont
 }
 
 void handle(int signal, siginfo_t* info, void* context) {
+  const int before = errno;  // of the call that is interrupted
   int none = 0;
   if (active) first_caught.compare_exchange_strong(none, signal);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     if (kSignals[i] == signal) pass_on(watched[i].before, signal, info, context);
   }
   if (signal == SIGINT && active && interrupted.exchange(true)) die_of(signal);
+  errno = before;
 }
 
 bool is_ours(const struct sigaction& action) {
