@@ -21,10 +21,16 @@ source "$(dirname "$0")/prepare.sh"
 configure_cairn -DCAIRN_FULL_TESTS="$([[ $tier == full ]] && echo ON || echo OFF)"
 build_cairn all
 if [[ $tier == full ]]; then
-  # The whole short tier once more, with AddressSanitizer and UndefinedBehaviorSanitizer: what the
-  # preset leaves out is not about what programs do, or is about their memory.
-  cmake --preset asan -S "$cairn_root"
-  cmake --build --preset asan -j "$(nproc)"
-  (cd "$cairn_root" && ctest --preset asan -j 2)
+  # The whole short tier once more, with AddressSanitizer and UndefinedBehaviorSanitizer (what the
+  # preset leaves out is not about what programs do, or is about their memory); and what several
+  # threads do, with ThreadSanitizer.
+  for sanitizer in asan tsan; do
+    (
+      cd "$cairn_root"
+      cmake --preset "$sanitizer"
+      cmake --build --preset "$sanitizer" -j "$(nproc)"
+      ctest --preset "$sanitizer" -j 2
+    )
+  done
 fi
 ctest --test-dir "$CAIRN_BUILD" --output-on-failure -j 2
