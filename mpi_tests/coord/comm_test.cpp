@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -418,11 +419,14 @@ class DeadlineTest : public CommTest {
 
   [[nodiscard]] bool is_missing() const { return rank_ == size_ - 1; }
 
-  /// Runs `call` on the survivors; the missing rank waits elsewhere until they gave up.
+  /// Runs `call` on the survivors; the missing rank does `its_part` of it at most, and waits elsewhere
+  /// until they gave up.
   template <class Call>
-  std::optional<Error> without_the_last(Call&& call) const {
+  std::optional<Error> without_the_last(Call&& call,
+                                        const std::function<void()>& its_part = {}) const {
     int word = 0;
     if (is_missing()) {
+      if (its_part) its_part();
       for (int r = 0; r < size_ - 1; ++r) {
         MPI_Recv(&word, 1, MPI_INT, r, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
       }
@@ -467,6 +471,69 @@ TEST_F(DeadlineTest, AnExchangeThatARankDoesNotJoinIsUnresponsive) {
                             std::vector<Bytes>(static_cast<std::size_t>(size_), Bytes(10))));
                       }),
                       "the sizes of an exchange");
+}
+
+TEST_F(DeadlineTest, AnExchangeWhoseSizesCameButNotTheBytesIsUnresponsive) {
+  const auto count = static_cast<std::size_t>(size_);
+  const auto sizes_only = [&] {
+    std::vector<std::uint64_t> sizes(count, 10);
+    std::vector<std::uint64_t> theirs(count);
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Ialltoall(sizes.data(), 1, MPI_UINT64_T, theirs.data(), 1, MPI_UINT64_T, own_->handle(),
+                  &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+  };
+  const auto exchange = [&] {
+    static_cast<void>(own_->exchange(std::vector<Bytes>(count, Bytes(10))));
+  };
+  expect_unresponsive(without_the_last(exchange, sizes_only), "all ranks in an exchange");
+}
+
+TEST_F(DeadlineTest, ABroadcastWhoseSizeCameButNotTheBytesIsUnresponsive) {
+  const int root = size_ - 1;
+  const auto size_only = [&] {
+    std::uint64_t size = 100;
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Ibcast(&size, 1, MPI_UINT64_T, root, own_->handle(), &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+  };
+  expect_unresponsive(
+      without_the_last([&] { static_cast<void>(own_->broadcast(Bytes(), root)); }, size_only),
+      "a broadcast of rank " + std::to_string(root));
+}
+
+TEST_F(DeadlineTest, AMessageThatDoesNotComeIsUnresponsive) {
+  Bytes bytes(10);
+  expect_unresponsive(without_the_last([&] {
+                        MPI_Request request = own_->receive(bytes, size_ - 1);
+                        own_->wait({&request, 1}, "a message");
+                      }),
+                      "a message");
+}
+
+/// Only rank 0 waits in a gather: the others wait for each other after it.
+TEST_F(DeadlineTest, AGatherThatARankDoesNotJoinIsUnresponsiveAtItsRoot) {
+  const auto gather = [&] {
+    static_cast<void>(own_->gather(Bytes(10)));
+    all_of<double>(*own_, 1, MPI_SUM);
+  };
+  expect_unresponsive(without_the_last(gather),
+                      rank_ == 0 ? "the sizes of a gather" : "all ranks in a reduction");
+}
+
+TEST_F(DeadlineTest, AGatherWhoseSizesCameButNotTheBytesIsUnresponsiveAtItsRoot) {
+  const auto gather = [&] {
+    static_cast<void>(own_->gather(Bytes(10)));
+    all_of<double>(*own_, 1, MPI_SUM);
+  };
+  const auto size_only = [&] {
+    const std::uint64_t size = 10;
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Igather(&size, 1, MPI_UINT64_T, nullptr, 0, MPI_UINT64_T, 0, own_->handle(), &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+  };
+  expect_unresponsive(without_the_last(gather, size_only),
+                      rank_ == 0 ? "all ranks in a gather" : "all ranks in a reduction");
 }
 
 TEST_F(DeadlineTest, AVoteThatARankDoesNotCastIsUnresponsive) {
