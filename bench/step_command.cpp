@@ -47,7 +47,7 @@ class EmptyDirectory {
  public:
   /// Collective. Throws Failure where there can be none.
   explicit EmptyDirectory(const World& world) : world_(world) {
-    std::string path = (std::filesystem::temp_directory_path() / "cairn-bench-step-XXXXXX").string();
+    std::string path = std::filesystem::temp_directory_path() / "cairn-bench-step-XXXXXX";
     const bool made = !world.is_root() || mkdtemp(path.data()) != nullptr;
     if (!world.all(made)) throw Failure("cannot make " + path);
     path_ = world.from_root(path);
@@ -97,7 +97,7 @@ class StepEnds : public Way {
 
   void run(std::uint64_t steps) override {
     for (const std::uint64_t last = step_ + steps; step_ < last;) {
-      if (checkpoint_.step_end(++step_, state_) != cairn::Next::go_on) throw Failure("a signal came");
+      if (checkpoint_.step_end(++step_, state_) == cairn::Next::stop) throw Failure("a signal came");
     }
   }
 
@@ -121,8 +121,8 @@ class ByHand : public Way {
   void run(std::uint64_t steps) override {
     for (std::uint64_t step = 0; step < steps; ++step) {
       for (int done = 0; done == 0;) MPI_Test(&request_, &done, MPI_STATUS_IGNORE);
-      MPI_Iallreduce(mine_.data(), any_.data(), static_cast<int>(mine_.size()), MPI_INT32_T, MPI_MAX,
-                     comm_, &request_);
+      MPI_Iallreduce(mine_.data(), any_.data(), static_cast<int>(mine_.size()), MPI_INT32_T,
+                     MPI_MAX, comm_, &request_);
     }
   }
 
