@@ -27,10 +27,10 @@ std::string ranges_of(const std::vector<std::uint64_t>& ascending) {
 
 std::string kind_of(const CheckpointInfo& info) {
   if (info.lone) {
-    const LoneShards& lone = *info.lone;
+    const std::vector<std::uint64_t>& ranks = info.lone->ranks;
     return std::string(info.sealed ? "sealed " : "") + "lone shards, " +
-           std::to_string(lone.ranks.size()) + " of " + std::to_string(lone.of) + (lone.ranks.size() == 1 ? ": rank " : ": ranks ") +
-           ranges_of(lone.ranks);
+           std::to_string(ranks.size()) + " of " + std::to_string(info.lone->of) +
+           (ranks.size() == 1 ? ": rank " : ": ranks ") + ranges_of(ranks);
   }
   std::string kind = info.shards ? "shards" : "file";
   if (info.sealed) kind = "sealed " + kind;
