@@ -97,7 +97,7 @@ class StepEnds : public Way {
 
   void run(std::uint64_t steps) override {
     for (const std::uint64_t last = step_ + steps; step_ < last;) {
-      if (checkpoint_.step_end(++step_, state_) == cairn::Next::stop) throw Failure("a signal came");
+      if (checkpoint_.step_end(++step_, state_) == cairn::Next::stop) throw Failure("a signal");
     }
   }
 
@@ -218,13 +218,13 @@ std::string verdict(const Line& line) {
 }
 
 void print(const std::vector<Line>& lines) {
-  std::cout << std::left << "\n" << std::setw(26) << "step_end, not due" << std::setw(28)
-            << "ns a call, median (95 %)" << std::setw(22) << "to by hand" << "must\n";
+  std::cout << std::left << "\n" << std::setw(26) << "step_end, not due" << std::setw(30)
+            << "ns a call, median (95 %)" << std::setw(24) << "to by hand" << "must\n";
   for (const Line& line : lines) {
-    std::cout << std::setw(26) << line.way.name() << std::setw(28)
+    std::cout << std::setw(26) << line.way.name() << std::setw(30)
               << told(median_of(line.nanoseconds), 1);
     const auto most = line.way.most();
-    std::cout << std::setw(22)
+    std::cout << std::setw(24)
               << (most == kMostWithReduction ? told(to_hand(line, lines[kByHand]), 2) : "");
     if (most) std::cout << "at most " << static_cast<int>(*most) << "  " << verdict(line);
     std::cout << "\n";
