@@ -21,5 +21,6 @@ void add_compare_command(CLI::App& app, Command& chosen);
 void add_soak_worker_command(CLI::App& app, Command& chosen);
 void add_maps_command(CLI::App& app, Command& chosen);
 void add_plan_command(CLI::App& app, Command& chosen);
+void add_step_command(CLI::App& app, Command& chosen);
 
 }  // namespace bench

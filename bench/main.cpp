@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   app.add_subcommand("soak", "jobs that save, restore, die and are damaged at random");  // main's
   add_maps_command(app, command);
   add_plan_command(app, command);
+  add_step_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains a small language model on four ranks, kills it in the middle of a save, and goes on from
-# what is left: on four ranks bit for bit, on two and on three as well. Ends with "demo: ok".
+# what is left; stops it by a signal, and goes on from where it was: on four ranks bit for bit, on two
+# and on three as well. Ends with "demo: ok".
 #   scripts/demo.sh [TEXT FILE]
 set -euo pipefail
 # shellcheck source=scripts/prepare.sh
@@ -11,6 +12,7 @@ steps=600        # of the whole training
 save_every=100
 killed_at=400    # a step that is saved
 restored_at=300  # the save before it
+signalled_at=350 # a line of progress, and no save
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -24,10 +26,11 @@ fail() {
 }
 
 # train RANKS DIRECTORY LOG [OPTION...]: its loss log is $work/LOG.loss.
+# Its mpirun's process id is in $work/LOG.pid.
 train() {
   local count=$1 directory=$2 log=$3
   shift 3
-  ranks "$count" "$CAIRN_BUILD/examples/train_text" --text "$text" --dir "$work/$directory" \
+  ranks "$count" --report-pid "$work/$log.pid" "$CAIRN_BUILD/examples/train_text" --text "$text" --dir "$work/$directory" \
     --loss-log "$work/$log.loss" --save-every "$save_every" --show-every 50 "$@"
 }
 
@@ -59,14 +62,32 @@ check "step $killed_at is not among the checkpoints, step $restored_at is"
 cp -a "$work/checkpoints" "$work/on2"
 cp -a "$work/checkpoints" "$work/on3"
 
-heading "3. Four ranks go on: every loss must have the bits of the first run"
-train 4 checkpoints resumed --steps "$steps" || fail "4 ranks cannot go on"
+heading "3. Four ranks go on, until SIGUSR1 comes: they save where they are, and stop"
+mkfifo "$work/progress"
+train 4 checkpoints resumed --steps "$steps" >"$work/progress" &
+job=$!
+while IFS= read -r line; do
+  printf '%s\n' "$line"
+  read -r word _ <<<"$line"
+  if [[ $word == "$signalled_at" ]]; then kill -USR1 "$(<"$work/resumed.pid")"; fi
+done <"$work/progress"
+wait "$job" || fail "4 ranks cannot go on, or do not stop well"
 expect_restored resumed
+stopped_at=$(tail -n 1 "$work/resumed.loss" | cut -d ' ' -f 1)
+[[ $stopped_at -lt $steps ]] || fail "the signal stopped nothing"
+breakpoint=text-1_${stopped_at}_breakpoint.h5
+[[ -e $work/checkpoints/$breakpoint ]] || fail "$breakpoint is missing"
+check "stopped after step $stopped_at, with $breakpoint"
+
+heading "4. They go on from there: every loss must have the bits of the first run"
+train 4 checkpoints resumed --steps "$steps" | tee "$work/last.txt" || fail "4 ranks cannot go on"
+grep -q "^restored   $breakpoint: step $stopped_at," "$work/last.txt" ||
+  fail "they did not go on from the breakpoint"
 awk -v from="$restored_at" '$1 > from' "$work/reference.loss" | cmp - "$work/resumed.loss" ||
   fail "losses differ from those of the uninterrupted run"
 check "$((steps - restored_at)) losses, bit for bit"
 
-heading "4. Two ranks, and three, go on from copies of the same directory"
+heading "5. Two ranks, and three, go on from copies of the same directory"
 for count in 2 3; do
   train "$count" "on$count" "on$count" --steps $((restored_at + save_every)) --show-every 20 ||
     fail "$count ranks cannot go on"
@@ -87,7 +108,7 @@ EOF
   echo
 done
 
-heading "5. The newest checkpoint, as HDF5's own tools see it"
+heading "6. The newest checkpoint, as HDF5's own tools see it"
 newest=$work/checkpoints/text-1_$steps.h5
 [[ -e $newest ]] || fail "the checkpoint of step $steps is missing"
 h5ls -r "$newest" >"$work/h5ls.txt" || fail "h5ls does not read the checkpoint"

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "baselines/plain_type.hpp"
 #include "failure.hpp"
 
 namespace bench {
@@ -24,22 +25,6 @@ Result checked(Result result, const std::string& what) {
 }
 
 Extents extents_of(const cairn::Shape& shape) { return {shape.begin(), shape.end()}; }
-
-/// The plain type of that size: which one it is makes no difference to the time.
-hid_t plain_type(cairn::DType dtype) {
-  switch (cairn::size_of(dtype)) {
-    case 1:
-      return H5T_STD_U8LE;
-    case 2:
-      return H5T_STD_U16LE;
-    case 4:
-      return H5T_IEEE_F32LE;
-    case 8:
-      return H5T_IEEE_F64LE;
-    default:
-      return H5T_NATIVE_LDOUBLE;
-  }
-}
 
 hid_t make_space(const cairn::Shape& shape) {
   if (shape.empty()) return checked(H5Screate(H5S_SCALAR), "make a space");

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "baselines/plain_type.hpp"
 #include "workload.hpp"
 
 namespace {
@@ -25,25 +26,11 @@ hid_t checked(hid_t id, const std::string& what) {
   return id;
 }
 
-/// The plain type of that size; which one it is makes no difference to the time.
-hid_t plain_type(cairn::DType dtype) {
-  switch (cairn::size_of(dtype)) {
-    case 1:
-      return H5T_STD_U8LE;
-    case 2:
-      return H5T_STD_U16LE;
-    case 4:
-      return H5T_IEEE_F32LE;
-    default:
-      return H5T_IEEE_F64LE;
-  }
-}
-
 void create_dataset(hid_t file, hid_t link_creation, const bench::Tensor& tensor) {
   const std::vector<hsize_t> extent(tensor.shape.begin(), tensor.shape.end());
   const hid_t space = checked(
       H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), "make a space");
-  const hid_t dataset = checked(H5Dcreate2(file, tensor.name.c_str(), plain_type(tensor.dtype),
+  const hid_t dataset = checked(H5Dcreate2(file, tensor.name.c_str(), bench::plain_type(tensor.dtype),
                                            space, link_creation, H5P_DEFAULT, H5P_DEFAULT),
                                 "create " + tensor.name);
   H5Dclose(dataset);

@@ -1,5 +1,5 @@
 // Trains a small language model on a text, tensor parallel and data parallel, and keeps its whole
-// state in checkpoints: kill it at any time, start it again on any number of ranks.
+// state in checkpoints: kill it at any time, or stop it by SIGUSR1, and start it again on any number of ranks.
 //
 //   mpirun -n 4 train_text --text book.txt --dir checkpoints --steps 1000
 //
@@ -67,6 +67,7 @@ void run(const Options& options) {
       {.save_checkpoint_steps = static_cast<std::int64_t>(options.save_every),
        .keep_checkpoint_max = 3,
        .async_save = options.asynchronous,
+       .exception_save = true,  // a signal, as SIGUSR1: all ranks save and stop
        .listener = &listeners});
   progress.start(ranks.mesh, reader.text.size(), checkpoint.restore(state));
 

@@ -20,10 +20,19 @@
 
 namespace cairn {
 
+/// Files of ranks that left the training loop, each without the others: of one of them, or all that
+/// are there of one step. Together they may be a whole state: `load` and `restore` take them then.
+struct LoneShards {
+  std::vector<std::uint64_t> ranks;  ///< whose files these are, in ascending order
+  std::uint64_t of = 1;              ///< ranks that there were
+};
+
 /// A checkpoint as it can be told without reading its values, and without a key.
 struct CheckpointInfo {
-  std::filesystem::path path;         ///< the file, or the directory of shards
+  /// The file, or the directory of shards; of lone shards with '*' for the rank, or the one file.
+  std::filesystem::path path;
   bool shards = false;                ///< a directory with a file per rank
+  std::optional<LoneShards> lone;     ///< they are lone shards; what is below is of the newest
   bool sealed = false;                ///< encrypted
   bool breakpoint = false;            ///< saved because the loop ended by an exception or a signal
   std::string series;                 ///< "run" or "run_1"; empty: saved by `save`
@@ -96,7 +105,9 @@ struct StoredTensor {
   DType dtype{};              ///< of its elements
   Shape shape;                ///< of the whole tensor
   std::uint64_t bytes = 0;    ///< of its values
-  std::vector<Piece> pieces;  ///< they cover it exactly once; none where it is empty
+  /// They cover it exactly once; none where it is empty. Of lone shards those that are there, the
+  /// same box once for each file that holds it.
+  std::vector<Piece> pieces;
 };
 
 /// An entry of append_info.
@@ -133,11 +144,13 @@ struct Contents : CheckpointInfo {
   bool has_crc = false;            ///< every block has a CRC
   std::optional<EncMode> enc_mode;  ///< how it is encrypted
   std::uint64_t block_bytes = 0;   ///< of a block of values
-  std::uint64_t value_bytes = 0;   ///< of all `tensors`
+  std::uint64_t value_bytes = 0;   ///< of all `tensors`; of lone shards, of all their pieces
   std::vector<StoredFile> files;   ///< the one; of shards the index, then each shard
   std::vector<StoredTensor> tensors;  ///< in bytewise order of their names
   std::vector<StoredInfo> append_info;  ///< in bytewise order of the keys
   std::vector<StoredMapParameter> maps;  ///< in bytewise order of their names
+  /// Of lone shards: what these files lack to be a whole state, in words. Nothing: they are one.
+  std::optional<std::string> lacks;
 };
 
 /// What opens an encrypted checkpoint.
@@ -180,6 +193,8 @@ struct VerifyReport {
   /// By file and offset; at the end, of an increment, that what it goes back to is not there.
   std::vector<Damage> damage;
   std::optional<std::string> misnamed;       ///< as in `CheckpointInfo`
+  /// Lone shards: each file was verified; whether they are a whole state together was not looked at.
+  bool lone = false;
 
   /// Local. Whether nothing is damaged.
   [[nodiscard]] bool good() const noexcept { return damage.empty(); }

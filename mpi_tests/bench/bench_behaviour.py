@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """What cairn-bench itself promises: it finds what is wrong, exits as it says, and goes on where it stopped."""
 import json
+import unittest.mock
 
 import h5py
 
-from bench_job import WORKLOADS, check, main, number, parser, values
+from bench_job import ENVIRONMENT, WORKLOADS, check, main, number, parser, values
 
 TINY = WORKLOADS / "tiny.json"
 OK, FAILURE, USAGE = 0, 1, 2
@@ -98,11 +99,30 @@ def maps_are_timed_and_hold_the_same(bench):
     bench.run(2, "maps", "--entries", 3000, expect=USAGE)
 
 
+def a_step_that_is_not_due_is_timed(bench):
+    report = bench.scratch / "steps.json"
+    with unittest.mock.patch.dict(ENVIRONMENT, TMPDIR=str(bench.scratch)):
+        for ranks, options in ((1, ()), (2, ("--threads", "multiple"))):
+            output = bench.run(ranks, "step", "--steps", 50, "--repeat", 7, "--json", report, *options)
+            told = json.loads(report.read_text(encoding="utf-8"))
+            check((told["ranks"], told["threads"]) == (ranks, "multiple" if options else "single"), output)
+            check(len(told["ways"]) == 5, output)
+            for name, way in told["ways"].items():
+                turns = sorted(way["ns"])
+                check(len(turns) == 7 and turns[0] > 0, name)
+                check(way["median"] == [turns[3], turns[0], turns[6]], f"{name}: {way}")
+                check(("most" in way) == (name != "by hand"), name)
+                check("most" not in way or way["met"] == (turns[0] <= way["most"]), f"{name}: {way}")
+    check(list(bench.scratch.glob("cairn-bench-step*")) == [], "something is left behind")
+    bench.run(1, "step", "--repeat", 0, expect=USAGE)
+
+
 def test(bench):
     for story in (a_changed_element_is_named, another_step_is_a_difference, wrong_calls_are_usage_errors,
                   what_cairn_refuses_is_a_failure, a_run_goes_on_where_it_stopped,
                   repeats_replace_and_reuse_the_plan,
-                  sizes_of_blocks_and_staging_do_not_matter_to_the_values, maps_are_timed_and_hold_the_same):
+                  sizes_of_blocks_and_staging_do_not_matter_to_the_values, maps_are_timed_and_hold_the_same,
+                  a_step_that_is_not_due_is_timed):
         story(bench)
         print(story.__name__.replace("_", " "), flush=True)
 

@@ -30,6 +30,8 @@ struct Configuration {
 
 /// Of all kinds. Blocks are small, so that there are many.
 std::vector<Configuration> configurations();
+/// What ranks save that leave the training loop alone; not by the act, of which all ranks are part.
+Configuration lone_shards();
 
 /// Versions of the model, each with what the disk is to hold of it.
 inline constexpr std::int64_t kOld = 1;

@@ -4,7 +4,6 @@
 Who lives ends within the deadline, with success or `unresponsive`; what a new program restores is the
 old state or the new one, whole, and the new one where anybody was told of success.
 """
-import argparse
 import concurrent.futures
 import os
 import pathlib
@@ -13,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import fault_arguments
 
 RANKS = 2
 OLD, NEW = 1, 2  # configurations.hpp: kOld, kNew
@@ -92,11 +93,7 @@ class Points:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mpiexec", default="mpirun")
-    parser.add_argument("--shim", required=True)
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--scratch", default=tempfile.gettempdir())
+    parser = fault_arguments.parser(__doc__)
     parser.add_argument("--stride", type=int, default=1, help="strike at every so many calls")
     parser.add_argument("--jobs", type=int, default=4, help="that run at a time")
     parser.add_argument("configurations", nargs="+")

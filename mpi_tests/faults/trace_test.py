@@ -3,7 +3,6 @@
 
 Exit code 77 where strace is missing or may not trace: skipped.
 """
-import argparse
 import collections
 import os
 import pathlib
@@ -12,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+import fault_arguments
 
 RANKS = 2
 KINDS = {
@@ -65,12 +66,7 @@ def seen_by_shim(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mpiexec", default="mpirun")
-    parser.add_argument("--shim", required=True)
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--scratch", default=tempfile.gettempdir())
-    arguments = parser.parse_args()
+    arguments = fault_arguments.parser(__doc__).parse_args()
     check_strace()
     with tempfile.TemporaryDirectory(prefix="cairn-trace-", dir=arguments.scratch) as name:
         scratch = pathlib.Path(name)

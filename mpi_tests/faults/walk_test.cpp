@@ -103,6 +103,8 @@ class Walk : public test::World, public ::testing::WithParamInterface<Configurat
     });
   }
 
+  template <class Strike>
+  void walk(Strike&& try_point);
   /// Tries a point; false where the act made fewer calls. The same on every rank.
   bool strike(const Point& point);
   std::optional<Error> act(const Point& point, Program& program);
@@ -183,13 +185,15 @@ void Walk::expect_nothing_left() const {
   });
 }
 
-TEST_P(Walk, WhateverCallFailsThenAllAgreeAndTheOldOrTheNewOneIsThere) {
+/// Until a run makes fewer calls than the point asks for, each way on each rank.
+template <class Strike>
+void Walk::walk(Strike&& try_point) {
   std::string told;
   for (const Way& way : ways()) {
     if (!is_full() && !way.in_short) continue;
     const std::uint64_t before = tried_;
     for (int victim = 0; victim < ranks(); ++victim) {
-      for (std::uint64_t at = 1; strike({victim, way, at}); ++at) {
+      for (std::uint64_t at = 1; try_point(Point{victim, way, at}); ++at) {
         if (at > kMostCalls) FAIL() << "it never ends";
       }
     }
@@ -197,10 +201,112 @@ TEST_P(Walk, WhateverCallFailsThenAllAgreeAndTheOldOrTheNewOneIsThere) {
   }
   EXPECT_GT(tried_, 20U);
   if (rank() != 0) return;
-  std::printf("walk %s: %lu points (%s ), %lu of them an error on all ranks; %s failed\n",
-              what().name.c_str(), static_cast<unsigned long>(tried_), told.c_str(),
+  std::printf("walk %s: %lu points (%s ), %lu of them an error; %s failed\n", what().name.c_str(),
+              static_cast<unsigned long>(tried_), told.c_str(),
               static_cast<unsigned long>(errors_), HasFailure() ? "SOME" : "none");
   std::fflush(stdout);
+}
+
+TEST_P(Walk, WhateverCallFailsThenAllAgreeAndTheOldOrTheNewOneIsThere) {
+  walk([this](const Point& point) { return strike(point); });
+}
+
+/// Ranks that leave the training loop after different steps: each writes what it holds by itself.
+class LoneWalk : public Walk {
+ protected:
+  /// What this rank was told of its save.
+  struct Told : Listener {
+    void committed(const Event& event) override { path = event.path; }
+    void failed(const Event&, const Error& error) override { problem = text_of(error); }
+    void skipped(const Event&, std::string_view why) override { problem = why; }
+    fs::path path;
+    std::string problem;
+  };
+
+  /// Rank 0 is a step ahead.
+  [[nodiscard]] std::uint64_t step() const { return rank() == 0 ? kLater : kNew; }
+  [[nodiscard]] fs::path lone_file() const {
+    return place() / ("run-1_" + std::to_string(step()) + "_breakpoint.rank" +
+                      std::to_string(rank()) + "of" + std::to_string(ranks()) + ".shard");
+  }
+
+  bool strike(const Point& point);
+  Told leave_alone(const Point& point);
+  void expect_lone_file(const Told& told, bool must_be_there) const;
+  void expect_older_one();
+};
+
+LoneWalk::Told LoneWalk::leave_alone(const Point& point) {
+  Told told;
+  CheckpointSettings settings = what().settings;
+  settings.listener = &told;
+  settings.exception_save = true;
+  settings.save_checkpoint_steps = 1000;
+  Model model(MPI_COMM_WORLD);
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", place(), std::move(settings));
+  checkpoint.restore(model.state());
+  for (std::uint64_t next = kNew; next <= step(); ++next) {
+    checkpoint.before_update();
+    model.become(static_cast<std::int64_t>(next));
+    EXPECT_EQ(checkpoint.step_end(next, model.state()), Next::go_on);
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  const bool armed = rank() == point.victim;
+  if (armed) shim_->arm({point.way.deed, point.way.error, point.way.kinds, point.at});
+  checkpoint.leave(model.state());
+  happened_ = armed ? shim_->disarm() : Happened{};
+  return told;
+}
+
+/// It is whole, or not there; there where success was told, and a reason was told where it is not.
+void LoneWalk::expect_lone_file(const Told& told, bool must_be_there) const {
+  const bool is_there = fs::exists(lone_file());
+  EXPECT_TRUE(is_there || (told.path.empty() && !must_be_there)) << lone_file();
+  EXPECT_TRUE(!told.path.empty() || !told.problem.empty()) << "nothing was told";
+  EXPECT_TRUE(told.path.empty() || told.path == lone_file()) << told.path;
+  if (!is_there) return;
+  const VerifyReport report = verify(MPI_COMM_SELF, lone_file());
+  EXPECT_TRUE(report.good() && report.lone && report.verified == Verified::crc);
+  const Contents contents = inspect(lone_file());
+  EXPECT_FALSE(contents.problem.has_value());
+  EXPECT_EQ(contents.step, step());
+  EXPECT_EQ(contents.tensors.size(), 4U);
+}
+
+/// What ranks saved after different steps is no state: a new program passes it over.
+void LoneWalk::expect_older_one() {
+  on_root([&] {
+    Model model(MPI_COMM_SELF);
+    ModelCheckpoint checkpoint(MPI_COMM_SELF, "run", place(), what().settings);
+    const auto restored = checkpoint.restore(model.state());
+    EXPECT_TRUE(restored && restored->path.filename() == "run-1_1.h5");
+    EXPECT_EQ(model.version(), kOld);
+    EXPECT_EQ(model.wrong(), 0U);
+    if (!restored) return;
+    for (const Skipped& skipped : restored->skipped) {
+      EXPECT_TRUE(skipped.saved_alone) << skipped.path << ": " << skipped.reason;
+    }
+  });
+}
+
+bool LoneWalk::strike(const Point& point) {
+  reset();
+  const Told told = leave_alone(point);
+  const std::string where = from_rank(point.victim, happened_.what);
+  SCOPED_TRACE(std::string(point.way.name) + " at call " + std::to_string(point.at) + " of rank " +
+               std::to_string(point.victim) + ", \"" + where + "\"; then " + told.problem);
+  MPI_Barrier(MPI_COMM_WORLD);
+  expect_lone_file(told, rank() != point.victim || where.empty() || point.way.harmless);
+  MPI_Barrier(MPI_COMM_WORLD);
+  expect_older_one();
+  expect_nothing_left();
+  tried_ += where.empty() ? 0 : 1;
+  errors_ += from_rank(point.victim, told.problem).empty() ? 0 : 1;
+  return !where.empty();
+}
+
+TEST_P(LoneWalk, WhateverCallFailsThenTheFileOfEachRankIsWholeOrAbsent) {
+  walk([this](const Point& point) { return strike(point); });
 }
 
 /// In the short tier those that go most ways through the code.
@@ -215,6 +321,7 @@ std::vector<Configuration> walked() {
 }
 std::string name_of(const ::testing::TestParamInfo<Configuration>& one) { return one.param.name; }
 INSTANTIATE_TEST_SUITE_P(Fault, Walk, ::testing::ValuesIn(walked()), name_of);
+INSTANTIATE_TEST_SUITE_P(Fault, LoneWalk, ::testing::Values(lone_shards()), name_of);
 
 }  // namespace
 }  // namespace cairn::faults

@@ -38,6 +38,8 @@ struct Options {
   int step_ms = 0;
   int save_ms = 0;  ///< how much longer saves take
   bool unmarked = false;
+  bool crc = false;
+  std::string key;  ///< hexadecimal; empty: plain
 };
 
 /// The rank that fails, where one does.
@@ -150,6 +152,8 @@ class Trainer {
   cairn::CheckpointSettings settings(cairn::Listener& listener) const {
     cairn::CheckpointSettings settings{.save_checkpoint_steps = options_.save_every,
                                        .async_save = options_.asynchronous,
+                                       .enc_key = cairn::Key::from_hex(options_.key),
+                                       .crc_check = options_.crc,
                                        .exception_save = options_.stop_in == 0,
                                        .exception_save_timeout =
                                            std::chrono::seconds(options_.timeout),
@@ -250,6 +254,8 @@ Options parse(int argc, char** argv) {
   app.add_flag("--async", options.asynchronous);
   app.add_flag("--sharded", options.sharded);
   app.add_flag("--unmarked", options.unmarked);
+  app.add_flag("--crc", options.crc);
+  app.add_option("--key", options.key);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

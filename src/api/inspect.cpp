@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "base/append_entries.hpp"
+#include "base/listing.hpp"
 #include "base/map_datasets.hpp"
+#include "coord/lone_set.hpp"
+#include "coord/structure.hpp"
+#include "plan/cover_proof.hpp"
 #include "storage/block_reader.hpp"
 #include "storage/chain_link.hpp"
 #include "storage/image.hpp"
 #include "storage/listing.hpp"
+#include "storage/lone_shard.hpp"
 #include "storage/shard_index.hpp"
 
 namespace cairn {
@@ -40,12 +46,21 @@ void take_name(const policy::CheckpointName& name, CheckpointInfo& info) {
   info.step_in_epoch = name.step_in_epoch;
 }
 
+LoneShards lone_shards(const storage::Listed& listed) {
+  LoneShards lone{{}, listed.lone->ranks};
+  for (const fs::path& file : listed.lone_files) {
+    lone.ranks.push_back(storage::lone_name_of(file)->rank.value());
+  }
+  return lone;
+}
+
 CheckpointInfo info_of(const storage::Listed& listed) {
   CheckpointInfo info;
   info.path = listed.path;
   info.shards = listed.kind == policy::Kind::shards;
   info.sealed = listed.sealed;
-  info.bytes = storage::bytes_on_disk(listed.path);
+  info.bytes = storage::bytes_on_disk(listed);
+  if (listed.lone) info.lone = lone_shards(listed);
   info.problem = listed.problem;
   info.misnamed = storage::misnaming(listed);
   if (listed.identity) {
@@ -169,29 +184,37 @@ struct SeenShard {
   std::map<std::string, StoredInfo> infos;  ///< of append_info, by dataset
 };
 
+/// Looks at the last of the files; what is wrong with it is told with it.
+template <class Look>
+void note_problem(Contents& contents, Look&& look) {
+  try {
+    look();
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::wrong_key) throw;
+    contents.files.back().problem = error;
+    if (!contents.problem) contents.problem = error;
+  }
+}
+
 SeenShard take_shard(const fs::path& directory, std::uint64_t shard,
                      const storage::ReadIndex& index, const storage::Unlock& unlock,
                      Contents& contents) {
   const fs::path path =
       directory / storage::shard_file_name(shard, index.index.shards.size(), index.sealed);
   contents.files.push_back({path, length_of(path), std::nullopt});
-  try {
+  SeenShard seen;
+  note_problem(contents, [&] {
     const storage::ReadShard read = storage::read_shard(directory, shard, index, unlock);
     take_mode(read.file, contents);
     contents.block_bytes = read.image.record.block_bytes;
-    SeenShard seen{read.image.tensors, {}};
     storage::BlockReader reader(read.file, read.image);
-    for (const PlacedTensor& dataset : seen.datasets) {
+    for (const PlacedTensor& dataset : read.image.tensors) {
       if (dataset.family != Family::append_info) continue;
       seen.infos.emplace(dataset.name, info_of(dataset, read.file, reader));
     }
-    return seen;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::wrong_key) throw;
-    contents.files.back().problem = error;
-    if (!contents.problem) contents.problem = error;
-    return {};
-  }
+    seen.datasets = read.image.tensors;
+  });
+  return seen;
 }
 
 StoredTensor tensor_of(const storage::ShardedTensor& stored,
@@ -241,6 +264,80 @@ void take_shards(const fs::path& directory, const storage::Unlock& unlock, Conte
   take_maps(directory, {read.index.tensors.begin(), read.index.tensors.end()}, contents);
 }
 
+/// Of lone shards, a tensor: what it is, and what of it is there.
+struct LoneTensor {
+  TensorInfo info;
+  std::vector<Piece> pieces;
+};
+using LoneTensors = std::map<std::pair<Family, std::string>, LoneTensor>;
+
+void take_lone_shard(const fs::path& path, const storage::Unlock& unlock, Contents& contents,
+                     LoneTensors& tensors, storage::StructureDigest& structure) {
+  const auto file = storage::ImageFile::open(path, unlock);
+  const storage::ImageIndex image = storage::read_index(file);
+  storage::check_same_identity(file, image.record);
+  const auto mark = coord::lone_mark_at(path, image.record);
+  if (image.record.run_id != contents.run_id || image.record.step != contents.step) {
+    throw Error(ErrorCode::damaged,
+                path.string() + ": it is of another run or step than the newest");
+  }
+  take_mode(file, contents);
+  const std::uint64_t values_before = contents.value_bytes;
+  take_record(image.record, contents);
+  contents.value_bytes += values_before;
+  structure = mark.structure;
+  storage::BlockReader reader(file, image);
+  for (const PlacedTensor& dataset : image.tensors) {
+    const storage::LonePiece piece = storage::lone_piece(dataset, path.string());
+    const auto [at, is_new] = tensors.try_emplace({piece.tensor.family, piece.tensor.name},
+                                                  LoneTensor{piece.tensor, {}});
+    at->second.pieces.push_back(
+        {piece.box.offset, piece.box.extent, contents.files.size() - 1, piece.offset});
+    if (!is_new || piece.tensor.family != Family::append_info) continue;
+    PlacedTensor placed = dataset;
+    static_cast<TensorInfo&>(placed) = piece.tensor;
+    take_info(info_of(placed, file, reader), contents);
+  }
+}
+
+/// What together they are not, if anything.
+std::optional<std::string> find_lack(const LoneTensors& tensors,
+                                     const storage::StructureDigest& structure) {
+  std::vector<TensorInfo> infos;
+  std::vector<std::string> in_part;
+  for (const auto& [key, tensor] : tensors) {
+    std::set<std::pair<Shape, Shape>> distinct;
+    std::vector<Box> boxes;
+    for (const Piece& piece : tensor.pieces) {
+      const Box box{piece.offset, piece.extent};
+      if (!is_empty(box) && distinct.insert({box.offset, box.extent}).second) boxes.push_back(box);
+    }
+    if (plan::prove_cover(tensor.info.shape, boxes) != plan::CoverProof::exact) {
+      in_part.push_back(listed_name(tensor.info.family, tensor.info.name));
+    }
+    infos.push_back(tensor.info);
+  }
+  if (!in_part.empty()) return "not all of " + list_names(in_part) + " is there";
+  if (coord::structure_of(infos) == structure) return std::nullopt;
+  return "whole tensors are missing, or nobody knew which there were";
+}
+
+void take_lone(const std::vector<fs::path>& files, const storage::Unlock& unlock,
+               Contents& contents) {
+  LoneTensors tensors;
+  storage::StructureDigest structure{};
+  for (const fs::path& path : files) {
+    contents.files.push_back({path, length_of(path), std::nullopt});
+    note_problem(contents, [&] { take_lone_shard(path, unlock, contents, tensors, structure); });
+  }
+  contents.lacks = find_lack(tensors, structure);
+  for (auto& [key, tensor] : tensors) {
+    if (tensor.info.family != Family::parameter) continue;
+    contents.tensors.push_back(tensor_of(tensor.info));
+    contents.tensors.back().pieces = std::move(tensor.pieces);
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(Leftover::Kind kind) noexcept {
@@ -265,7 +362,8 @@ Listing list(const fs::path& directory) {
 CheckpointInfo identify(const fs::path& path) {
   const storage::Listed listed = storage::look_at_one(path);
   std::error_code ignored;
-  if (listed.problem && !fs::exists(path, ignored)) throw *listed.problem;
+  const bool is_there = listed.lone ? !listed.lone_files.empty() : fs::exists(path, ignored);
+  if (listed.problem && !is_there) throw *listed.problem;
   return info_of(listed);
 }
 
@@ -274,6 +372,11 @@ Contents inspect(const fs::path& path, const InspectOptions& options) {
   storage::check(unlock);
   Contents contents;
   static_cast<CheckpointInfo&>(contents) = identify(path);
+  if (contents.lone) {
+    contents.problem.reset();  // of a file, which is told with that
+    take_lone(storage::look_at_one(path).lone_files, unlock, contents);
+    return contents;
+  }
   if (contents.problem) throw *contents.problem;
   if (contents.shards) {
     take_shards(path, unlock, contents);

@@ -145,6 +145,9 @@ void Patience::pause() noexcept {
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
   refuse_if_broken();
   constexpr unsigned kTestsBetweenLooks = 64;
+  // Some ten microseconds. On a busy machine a core that is given away is gone for milliseconds: not
+  // worth it where the other rank was interrupted for a moment.
+  constexpr unsigned kTestsBeforePauses = 512;
   const auto since = std::chrono::steady_clock::now();
   Patience patience(Patience::kForAnswers);
   for (unsigned tests = 1;; ++tests) {
@@ -154,7 +157,7 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
           what);
     if (done != 0) return;
     if (tests % kTestsBetweenLooks == 0) look_around(since, what);
-    if (tests > kTestsBetweenLooks) patience.pause();
+    if (tests > kTestsBeforePauses) patience.pause();
   }
 }
 

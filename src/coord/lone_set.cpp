@@ -36,17 +36,11 @@ void look_at(Seen& seen, const storage::Unlock& unlock) {
   const storage::ImageIndex index = storage::read_index(file);
   storage::check_same_identity(file, index.record);
   check_crc_is_there(seen.path, index.record, unlock);
-  const std::string where = seen.path.string();
-  const auto mark = storage::mark_of(index.record, where);
-  const auto name = storage::lone_name_of(seen.path);
-  if (!mark || !name || mark->rank != name->rank || mark->ranks != name->ranks) {
-    throw Error(ErrorCode::damaged, where + ": it is not the lone shard that it is named for");
-  }
   seen.identity = index.record;
-  seen.mark = *mark;
+  seen.mark = lone_mark_at(seen.path, index.record);
   seen.file = look_at_file(file, index);
   for (const PlacedTensor& dataset : index.tensors) {
-    seen.pieces.push_back(storage::lone_piece(dataset, where));
+    seen.pieces.push_back(storage::lone_piece(dataset, seen.path.string()));
     if (dataset.offset != kNoOffset) seen.pieces.back().offset -= index.record.head_bytes;
   }
 }
@@ -189,6 +183,14 @@ class Pieces {
 bool is_lone_set(const fs::path& path) {
   const auto name = storage::lone_name_of(path);
   return name && !name->rank;
+}
+
+LoneMark lone_mark_at(const fs::path& path, const storage::Record& record) {
+  const auto mark = storage::mark_of(record, path.string());
+  const auto name = storage::lone_name_of(path);
+  if (mark && name && mark->rank == name->rank && mark->ranks == name->ranks) return *mark;
+  throw Error(ErrorCode::damaged,
+              path.string() + ": it is not the lone shard that it is named for");
 }
 
 std::vector<Bytes> look_at_lone_files(const Comm& comm, const fs::path& set,

@@ -6,6 +6,7 @@
 #include "base/wire.hpp"
 #include "coord/comm.hpp"
 #include "coord/stored.hpp"
+#include "storage/lone_shard.hpp"
 #include "storage/protection.hpp"
 
 namespace cairn::coord {
@@ -15,6 +16,10 @@ namespace cairn::coord {
 
 /// Whether the path is that of a set: `….rank*of4.shard`.
 bool is_lone_set(const std::filesystem::path& path);
+
+/// What the record of a lone shard says beside its identity. Throws `damaged` where it is none, or
+/// not the one that `path` names.
+storage::LoneMark lone_mark_at(const std::filesystem::path& path, const storage::Record& record);
 
 /// Collective. Looks at the files of the set, the ranks taking turns; rank 0 gets what each rank saw.
 /// Throws `wrong_key` and `mismatch`; what is damaged is passed on as such.

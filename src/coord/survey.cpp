@@ -6,6 +6,7 @@
 #include <set>
 
 #include "coord/damage_wire.hpp"
+#include "coord/lone_set.hpp"
 #include "coord/together.hpp"
 #include "storage/image.hpp"
 #include "storage/listing.hpp"
@@ -142,6 +143,22 @@ Seen look_at_image(const fs::path& path, const storage::Unlock& unlock) {
   }
 }
 
+Seen look_at_lone(const fs::path& path, const storage::Unlock& unlock) {
+  try {
+    const auto file = storage::ImageFile::open(path, unlock);
+    const storage::ImageIndex image = storage::read_index(file);
+    storage::check_same_identity(file, image.record);
+    static_cast<void>(lone_mark_at(path, image.record));
+    return seen_of(file, image, [&](const PlacedTensor& dataset) {
+      const storage::LonePiece piece = storage::lone_piece(dataset, path.string());
+      return listed_name(piece.tensor.family, piece.tensor.name);
+    });
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::damaged) throw;
+    return look_behind_damage(path, unlock, error);
+  }
+}
+
 /// Of each dataset in a shard, how reports call its tensor.
 using TensorsOfPieces = std::map<std::pair<Family, std::string>, std::string>;
 
@@ -218,35 +235,43 @@ std::optional<storage::ReadIndex> read_shard_index(const Comm& comm, const fs::p
   return index;
 }
 
+/// Collective. The ranks take turns at files; rank 0 hears what was seen in each of them.
+template <class Look>
+void look_in_turns(const Comm& comm, std::uint64_t files, Look&& look, Survey& survey) {
+  const auto ranks = static_cast<std::uint64_t>(comm.size());
+  WireWriter mine;
+  run_together(comm, [&] {
+    for (auto f = static_cast<std::uint64_t>(comm.rank()); f < files; f += ranks) {
+      const Bytes one = to_wire(look(f));
+      mine.put_all(std::span<const std::byte>(one));
+    }
+  });
+  const std::vector<Bytes> from = comm.gather(mine.take());
+  std::vector<Seen> all(from.empty() ? 0 : files);
+  for (std::size_t rank = 0; rank < from.size(); ++rank) {
+    WireReader reader(from[rank]);
+    for (std::uint64_t f = rank; f < files; f += ranks) {
+      all[f] = seen_from_wire(reader.get_all<std::byte>());
+    }
+  }
+  for (Seen& seen : all) add(std::move(seen), survey);
+}
+
 void survey_shards(const Comm& comm, const fs::path& directory, const storage::Unlock& unlock,
                    Survey& survey) {
   const auto index = read_shard_index(comm, directory, unlock, survey);
   survey.file_count = 1;
   if (!index) return;
-  const auto ranks = static_cast<std::uint64_t>(comm.size());
   const std::uint64_t shards = index->index.shards.size();
   survey.file_count += shards;
-  WireWriter mine;
-  run_together(comm, [&] {
-    if (comm.rank() == 0) {
-      Seen seen = look_at_image(storage::index_path(directory), unlock);
-      seen.ranges.clear();  // its tables are no tensors
-      add(std::move(seen), survey);
-    }
-    for (auto s = static_cast<std::uint64_t>(comm.rank()); s < shards; s += ranks) {
-      const Bytes one = to_wire(look_at_shard(directory, s, *index, unlock));
-      mine.put_all(std::span<const std::byte>(one));
-    }
+  run_on_root(comm, [&] {
+    Seen seen = look_at_image(storage::index_path(directory), unlock);
+    seen.ranges.clear();  // its tables are no tensors
+    add(std::move(seen), survey);
   });
-  const std::vector<Bytes> from = comm.gather(mine.take());
-  std::vector<Seen> all(from.empty() ? 0 : shards);
-  for (std::size_t rank = 0; rank < from.size(); ++rank) {
-    WireReader reader(from[rank]);
-    for (std::uint64_t s = rank; s < shards; s += ranks) {
-      all[s] = seen_from_wire(reader.get_all<std::byte>());
-    }
-  }
-  for (Seen& seen : all) add(std::move(seen), survey);
+  look_in_turns(
+      comm, shards, [&](std::uint64_t s) { return look_at_shard(directory, s, *index, unlock); },
+      survey);
 }
 
 /// Rank 0's list of files, everywhere.
@@ -265,17 +290,30 @@ Survey survey(const Comm& comm, const fs::path& path, const storage::Unlock& unl
   Survey survey;
   WireWriter writer;
   run_on_root(comm, [&] {
+    const storage::Listed listed = storage::look_at_one(path);
+    if (listed.lone && listed.lone_files.empty()) throw Error(*listed.problem);
     const bool is_directory = fs::is_directory(path);
-    writer.put(is_directory).put_text(path.string());
-    if (!is_directory) add(look_at_image(path, unlock), survey);
-    survey.misnamed = storage::misnaming(storage::look_at_one(path));
+    writer.put(is_directory).put(listed.lone.has_value()).put_text(path.string());
+    for (const fs::path& file : listed.lone_files) writer.put_text(file.string());
+    if (!is_directory && !listed.lone) add(look_at_image(path, unlock), survey);
+    survey.misnamed = storage::misnaming(listed);
   });
   const Bytes told = comm.broadcast(writer.take());
   WireReader reader(told);
   const bool is_directory = reader.get<bool>();
+  survey.lone = reader.get<bool>();
   survey.path = reader.get_text();
   survey.file_count = 1;
-  if (is_directory) survey_shards(comm, survey.path, unlock, survey);
+  if (survey.lone) {
+    std::vector<fs::path> files;
+    while (!reader.done()) files.emplace_back(reader.get_text());
+    survey.file_count = files.size();
+    look_in_turns(
+        comm, files.size(), [&](std::uint64_t f) { return look_at_lone(files[f], unlock); },
+        survey);
+  } else if (is_directory) {
+    survey_shards(comm, survey.path, unlock, survey);
+  }
   share_files(comm, survey);
   return survey;
 }

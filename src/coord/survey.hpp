@@ -39,6 +39,7 @@ struct Survey {
   std::filesystem::path path;
   std::vector<SurveyedFile> files;
   std::uint64_t file_count = 0;  ///< those that are not whole too
+  bool lone = false;             ///< what ranks saved alone
   // On rank 0 alone.
   std::vector<SurveyedRange> ranges;
   std::vector<Damage> damage;

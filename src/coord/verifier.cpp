@@ -292,6 +292,7 @@ VerifyReport verify_checkpoint(const Comm& comm, const std::filesystem::path& pa
   report.path = found.path;
   report.files = found.file_count;
   report.misnamed = found.misnamed;
+  report.lone = found.lone;
   report.verified = verified(found);
   const std::vector<BadBlock> bad = read_all(comm, found, unlock.enc_key, progress, report);
   run_on_root(comm, [&] {

@@ -6,6 +6,7 @@
 #include "storage/catalog.hpp"
 #include "storage/directory.hpp"
 #include "storage/image_file.hpp"
+#include "storage/lone_shard.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/shard_index.hpp"
 
@@ -65,6 +66,38 @@ void read_into(Listed& listed) {
   }
 }
 
+/// What one of a set says of itself, where that fits its name.
+Identity lone_identity(const fs::path& file, const policy::CheckpointName& name) {
+  const Identity identity = identity_at(file, false);
+  const policy::CheckpointName told = name_of(identity, name);
+  if (told == name) return identity;
+  throw Error(ErrorCode::damaged, file.string() + ": it holds a part of the checkpoint " +
+                                      policy::stem(told) + ", not of the one it is named for");
+}
+
+Listed look_at_lone(const fs::path& path, const policy::LoneName& name) {
+  Listed listed;
+  listed.path = path;
+  listed.name = policy::breakpoint_of(name);
+  listed.sealed = name.sealed;
+  listed.lone = name;
+  listed.lone_files = name.rank ? std::vector{path} : lone_files(path);
+  for (const fs::path& file : listed.lone_files) {
+    try {
+      const Identity identity = lone_identity(file, *listed.name);
+      if (!listed.identity || listed.identity->saved_at < identity.saved_at) {
+        listed.identity = identity;
+      }
+    } catch (const Error& error) {
+      if (!listed.problem) listed.problem = error;
+    }
+  }
+  if (listed.lone_files.empty()) {
+    listed.problem.emplace(ErrorCode::not_found, path.string() + ": there is no such file");
+  }
+  return listed;
+}
+
 /// Something that may be a checkpoint. Without the name of one it is one only if it says so.
 std::optional<Listed> candidate(const fs::path& path) {
   const std::string file_name = path.filename().string();
@@ -87,12 +120,19 @@ void look_into(const fs::path& directory, DirectoryListing& listing) {
   }
   if (error) throw_io_error(error.value(), "list the directory", directory);
   std::ranges::sort(paths);
+  std::set<std::string> lone_sets;
   for (const fs::path& path : paths) {
-    if (const auto remnant = remnant_of(path.filename().string())) {
+    if (auto lone = lone_name_of(path); lone && lone->rank) {
+      lone->rank.reset();
+      lone_sets.insert(policy::format(*lone));
+    } else if (const auto remnant = remnant_of(path.filename().string())) {
       listing.remnants.push_back({path, *remnant});
     } else if (auto found = candidate(path)) {
       listing.checkpoints.push_back(std::move(*found));
     }
+  }
+  for (const std::string& set : lone_sets) {
+    listing.checkpoints.push_back(look_at_one(directory / set));
   }
 }
 
@@ -101,7 +141,7 @@ void look_into(const fs::path& directory, DirectoryListing& listing) {
 void set_replaced_apart(DirectoryListing& listing) {
   const auto stands_in = [&](const Listed& old) {
     return std::ranges::none_of(listing.checkpoints, [&](const Listed& other) {
-      return other.name && !other.name->replaced &&
+      return other.name && !other.lone && !other.name->replaced &&
              other.path.parent_path() == old.path.parent_path() &&
              policy::stem(*other.name) == policy::stem(*old.name);
     });
@@ -133,6 +173,7 @@ DirectoryListing look_at(const fs::path& root) {
 }
 
 Listed look_at_one(const fs::path& path) {
+  if (const auto lone = lone_name_of(path)) return look_at_lone(path, *lone);
   std::error_code error;
   const std::string file_name = (path.has_filename() ? path : path.parent_path()).filename().string();
   Listed listed;
@@ -147,7 +188,7 @@ Listed look_at_one(const fs::path& path) {
 }
 
 std::optional<std::string> misnaming(const Listed& listed) {
-  if (!listed.name || !listed.identity) return std::nullopt;
+  if (!listed.name || !listed.identity || listed.lone) return std::nullopt;
   if (listed.identity->series.empty()) {  // made by `save`, under a name of a series
     return "a checkpoint of no series, step " + std::to_string(listed.identity->step);
   }
@@ -169,6 +210,13 @@ std::uint64_t bytes_on_disk(const fs::path& path) noexcept {
     const auto bytes = fs::file_size(at->path(), ignored);
     if (!ignored) sum += bytes;
   }
+  return sum;
+}
+
+std::uint64_t bytes_on_disk(const Listed& listed) noexcept {
+  if (!listed.lone) return bytes_on_disk(listed.path);
+  std::uint64_t sum = 0;
+  for (const fs::path& file : listed.lone_files) sum += bytes_on_disk(file);
   return sum;
 }
 

@@ -20,6 +20,10 @@ struct Listed {
   bool sealed = false;
   std::optional<Identity> identity;            ///< what it says of itself
   std::optional<Error> problem;                ///< why it does not
+  /// Of what ranks saved alone: what they are named for, and the files that are there, by rank. Both
+  /// `identity`, of the newest of them, and `problem`, of the first that has one, may be there then.
+  std::optional<policy::LoneName> lone;
+  std::vector<std::filesystem::path> lone_files;
 };
 
 /// What a directory entry is that is no checkpoint, or none any more.
@@ -39,7 +43,7 @@ struct DirectoryListing {
 /// Cairn's are passed over in silence.
 DirectoryListing look_at(const std::filesystem::path& root);
 
-/// The entry at `path`, whatever its name.
+/// The entry at `path`, whatever its name; or the files that `path` stands for, a set's.
 Listed look_at_one(const std::filesystem::path& path);
 
 /// What the name should be, where it says something else than the checkpoint.
@@ -47,5 +51,7 @@ std::optional<std::string> misnaming(const Listed& listed);
 
 /// Of a file, or of all files in a directory of shards; what cannot be asked counts nothing.
 std::uint64_t bytes_on_disk(const std::filesystem::path& path) noexcept;
+/// Of all that it is.
+std::uint64_t bytes_on_disk(const Listed& listed) noexcept;
 
 }  // namespace cairn::storage

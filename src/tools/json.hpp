@@ -20,10 +20,11 @@ Json problem_json(const std::optional<Error>& problem);
 /// Prints one document. Bytes that are no UTF-8 become U+FFFD.
 void print(const Json& document);
 
-/// "file", "sealed file", "shards" or "sealed shards", and "breakpoint" where it is one.
+/// "file", "sealed file", "shards" or "sealed shards", and "breakpoint" where it is one; or "lone
+/// shards", and of which ranks.
 std::string kind_of(const CheckpointInfo& info);
 
-/// "good", "misnamed" or "damaged".
+/// As docs/tools.md lists them.
 std::string state_of(const CheckpointInfo& info);
 
 }  // namespace cairn::tools

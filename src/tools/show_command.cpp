@@ -147,6 +147,7 @@ Json json_of(const Contents& contents, const std::vector<Statistics>& statistics
                             {"entries", map.entries},
                             {"bytes", map.bytes}});
   }
+  if (contents.lone) json["lacks"] = contents.lacks ? Json(*contents.lacks) : Json(nullptr);
   json["tensors"] = Json::array();
   for (std::size_t i = 0; i < contents.tensors.size(); ++i) {
     const StoredTensor& tensor = contents.tensors[i];
@@ -157,6 +158,9 @@ Json json_of(const Contents& contents, const std::vector<Statistics>& statistics
   }
   return json;
 }
+
+/// A tensor may lie in several files.
+bool in_pieces(const Contents& contents) { return contents.shards || contents.lone; }
 
 /// "4194304 (4.00 MiB)"
 std::string bytes_text(std::uint64_t bytes) {
@@ -200,11 +204,12 @@ void print_record(const Contents& contents) {
   if (contents.shards) lines.add("shards", std::to_string(contents.files.size() - 1));
   lines.add("tensors", std::to_string(contents.tensors.size()));
   if (contents.broken) lines.add("broken", *contents.broken);
+  if (contents.lone) lines.add("a whole state", contents.lacks ? "no: " + *contents.lacks : "yes");
   lines.print(std::cout);
 }
 
 void print_files(const Contents& contents) {
-  if (!contents.shards) return;
+  if (!in_pieces(contents)) return;
   Table table({{"file"}, {"bytes", Table::Align::right}, {"state"}});
   for (const StoredFile& file : contents.files) {
     table.row({file.path.filename().string(), std::to_string(file.bytes),
@@ -267,7 +272,7 @@ std::string position_of(const Piece& piece) {
 /// Where a tensor lies, in a few words.
 std::string place_of(const StoredTensor& tensor, const Contents& contents) {
   if (tensor.pieces.empty()) return "-";
-  if (!contents.shards) return position_of(tensor.pieces.front());
+  if (!in_pieces(contents)) return position_of(tensor.pieces.front());
   std::set<std::size_t> files;
   for (const Piece& piece : tensor.pieces) files.insert(piece.file);
   return std::to_string(tensor.pieces.size()) + " in " + std::to_string(files.size());
@@ -307,7 +312,7 @@ void print_tensors(const Contents& contents, const std::vector<Statistics>& stat
                    bool pieces) {
   using enum Table::Align;
   std::vector<Table::Column> columns{{"tensor"}, {"dtype"}, {"shape"}, {"bytes", right},
-                                     {contents.shards ? "pieces" : "offset", right}};
+                                     {in_pieces(contents) ? "pieces" : "offset", right}};
   if (!statistics.empty()) {
     for (const char* head : {"min", "max", "mean", "nan", "inf"}) columns.push_back({head, right});
   }

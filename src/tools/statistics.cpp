@@ -157,7 +157,13 @@ std::vector<Statistics> read_statistics(const Ranks& ranks, const std::filesyste
                     counter->write(first, count, in);
                   }));
   }
+  if (identify(path).lone && path.filename().string().find(".rank*of") == std::string::npos) {
+    throw Error(ErrorCode::invalid_argument,
+                path.string() + ": values of lone shards are read of all of them together: give the "
+                                "name with * for the rank");
+  }
   LoadOptions options;
+  options.accept_unmarked_breakpoint = true;  // nobody trains on with them
   options.strict = false;  // some tensors are enough
   options.convert_dtype = true;
   options.enc_key = key;

@@ -113,6 +113,7 @@ Json json_of(const Outcome& outcome) {
   json["files"] = report.files;
   json["blocks"] = report.blocks;
   json["bytes"] = report.bytes;
+  if (report.lone) json["lone"] = true;
   json["damage"] = Json::array();
   for (const Damage& damage : report.damage) json["damage"].push_back(json_of(damage));
   json["misnamed"] = report.misnamed ? Json(*report.misnamed) : Json(nullptr);
@@ -168,6 +169,7 @@ void print_one(const Outcome& outcome) {
             << readable_bytes(report.bytes);
   if (report.good()) std::cout << "; " << how(report.verified);
   std::cout << '\n';
+  if (report.lone) std::cout << "  not looked at: whether lone shards are a whole state together\n";
   for (const Damage& damage : report.damage) print_damage(damage);
 }
 
