@@ -9,6 +9,7 @@
 #include <ostream>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "base/map_order.hpp"
@@ -252,6 +253,29 @@ INSTANTIATE_TEST_SUITE_P(Rows, MapTableHistory,
                                            Case{"TooLongToInline", 1088, 500, 3, 3'000},
                                            Case{"VeryFewKeys", 8, 10, 0, 10'000}),
                          [](const auto& given) { return given.param.name; });
+
+/// Of rows so long that a chunk has fewer than 64 of them.
+TEST(LongRows, EachIsVisitedOnceAndFound) {
+  for (const auto& [row_bytes, count] : {std::pair<std::size_t, std::int64_t>{300'000, 100},
+                                         {20'000'000, 5}}) {
+    for (const bool reserved : {false, true}) {
+      MapTable table{Bytes(row_bytes)};
+      if (reserved) table.reserve(static_cast<std::uint64_t>(count));
+      Bytes row(row_bytes);
+      for (std::int64_t key = 0; key < count; ++key) {
+        row.back() = static_cast<std::byte>(key);
+        table.put(key, row.data());
+      }
+      EXPECT_TRUE(table.erase(1));
+      std::set<std::int64_t> keys;
+      table.visit_all([&](MapTable::Number number) {
+        EXPECT_TRUE(keys.insert(table.key(number)).second) << "visited twice";
+        EXPECT_EQ(table.row(number)[row_bytes - 1], static_cast<std::byte>(table.key(number)));
+      });
+      EXPECT_EQ(keys.size(), static_cast<std::size_t>(count - 1));
+    }
+  }
+}
 
 }  // namespace
 }  // namespace cairn

@@ -281,5 +281,34 @@ TEST_F(Increments, RetentionKeepsWhatTheNewestNeedsAndDeletesChainsWhole) {
   }
 }
 
+/// By turns in two directories, one of which is a link to somewhere else, or beside the root.
+TEST_F(Increments, DirectoriesVaryThenTheWayBackIsFound) {
+  if (rank() == 0) {
+    fs::create_directories(path("far/away/deep"));
+    fs::create_directories(path("link"));
+    fs::create_directory_symlink(path("far/away/deep"), path("link/two"));
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  train_base();
+  for (const auto& [root, even] : {std::pair{"link", "two"}, {"dots", "../beside"}}) {
+    const Directory where(path(root),
+                          [=](std::uint64_t step) { return fs::path(step % 2 == 1 ? "one" : even); });
+    {
+      ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", where, settings());
+      EXPECT_FALSE(checkpoint.save(1, state_).is_increment);
+      for (std::uint64_t step = 2; step <= 3; ++step) {
+        train();
+        EXPECT_TRUE(checkpoint.save(step, state_).is_increment);
+      }
+    }
+    ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", where, settings());
+    const auto restored = checkpoint.restore(state_);
+    ASSERT_TRUE(restored.has_value());
+    EXPECT_EQ(restored->step, 3U) << root;
+    EXPECT_EQ(restored->increments, 2U);
+    table_.expect_in_own();
+  }
+}
+
 }  // namespace
 }  // namespace cairn::test

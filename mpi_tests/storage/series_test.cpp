@@ -328,10 +328,28 @@ TEST_F(SeriesOfIncrements, AnIncrementCannotBeDeletedThenWhatItNeedsStays) {
 TEST_F(SeriesOfIncrements, RoomIsMadeThenTheOldestChainGoesWhole) {
   Series series = open();
   for (std::uint64_t step = 1; step <= 3; ++step) save_next(series, step, step == 1);
-  EXPECT_FALSE(series.drop_oldest().has_value());  // the newest needs them
+  EXPECT_TRUE(series.drop_oldest().empty());  // the newest needs them
   save(series, 4);
-  EXPECT_TRUE(series.drop_oldest().has_value());
+  EXPECT_THAT(series.drop_oldest(), ElementsAre(root() / "CKP-1_3.h5", root() / "CKP-1_2.h5",
+                                                root() / "CKP-1_1.h5"));
   EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_4.h5"));
+}
+
+TEST_F(SeriesOfIncrements, OneWhoseBaseIsGoneDoesNotCountAndDisplacesNoGoodOne) {
+  {
+    Series series = open();
+    for (const std::uint64_t step : {1, 2}) save(series, step);
+  }
+  {
+    Series series = open();
+    for (const std::uint64_t step : {3, 4}) save_next(series, step, step == 3);
+  }
+  fs::remove(at("CKP-1_3.h5"));
+  Series series = open();
+  save(series, 5, keep_at_most(3));
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_1.h5", "CKP-1_2.h5", "CKP-1_4.h5", "CKP-1_5.h5"));
+  save(series, 6, keep_at_most(3));
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_2.h5", "CKP-1_4.h5", "CKP-1_5.h5", "CKP-1_6.h5"));
 }
 
 TEST_F(SeriesTest, ADeletionThatFailsIsReportedAndTriedAgainAfterTheNextSave) {

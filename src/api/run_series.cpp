@@ -97,11 +97,11 @@ void RunSeries::retain(const coord::SaveRequest& request, storage::Trash& trash)
 }
 
 bool RunSeries::drop_oldest() {
-  const auto dropped = series_ ? series_->drop_oldest() : std::nullopt;
-  if (dropped) {
-    coord::tell(settings().listener, [&](Listener& it) { it.deleted({.path = *dropped}); });
+  const auto dropped = series_ ? series_->drop_oldest() : std::vector<std::filesystem::path>{};
+  for (const auto& path : dropped) {
+    coord::tell(settings().listener, [&](Listener& it) { it.deleted({.path = path}); });
   }
-  return dropped.has_value();
+  return !dropped.empty();
 }
 
 bool RunSeries::open_existing(const std::optional<std::string>& wanted) {

@@ -66,7 +66,8 @@ class MapRows {
   void visit(Select&& select, Visit&& visit) const {
     for (Number first = 0; first < used_; first += word_rows()) {
       for (std::uint64_t word = select(marks(first)); word != 0; word &= word - 1) {
-        visit(first + static_cast<Number>(__builtin_ctzll(word)));
+        // Of a chunk of fewer than 64 rows the bits begin in the middle of its word.
+        visit((first & ~Number{63}) + static_cast<Number>(__builtin_ctzll(word)));
       }
     }
   }

@@ -20,7 +20,7 @@ std::string describe(const Stored& increment) {
 }
 
 Stored open_parent(const Comm& comm, const Stored& child, const storage::Unlock& unlock) {
-  const auto path = storage::parent_of(child.path, child.identity);
+  const auto path = storage::parent_of(child.path, child.identity.chain);
   try {
     return open_stored(comm, path, unlock);
   } catch (const Error& error) {

@@ -7,8 +7,11 @@ namespace cairn::storage {
 
 namespace fs = std::filesystem;
 
-fs::path parent_of(const fs::path& path, const Identity& increment) {
-  return path.parent_path() / increment.chain.parent;
+fs::path parent_of(const fs::path& path, const Chain& increment) {
+  fs::path way = path.parent_path() / increment.parent;
+  fs::path by_name = way.lexically_normal();
+  std::error_code ignored;
+  return !fs::exists(by_name, ignored) && fs::exists(way, ignored) ? way : by_name;
 }
 
 std::optional<std::string> objection_to_parent(const Identity& increment, const fs::path& path,
@@ -29,7 +32,7 @@ std::optional<std::string> find_broken_link(const fs::path& path, const Identity
   fs::path child = path;
   Identity told = identity;
   while (told.chain.is_increment()) {  // positions go down, so it ends
-    const fs::path parent = parent_of(child, told);
+    const fs::path parent = parent_of(child, told.chain);
     Identity found;
     try {
       std::error_code ignored;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "policy/chain.hpp"
+#include "storage/chain_link.hpp"
 #include "storage/lone_shard.hpp"
 
 namespace cairn::storage {
@@ -211,8 +212,7 @@ std::vector<const Series::Member*> Series::chain_of(const Member& newest) const 
   std::vector<const Member*> links{&newest};
   while (links.back()->identity.chain.is_increment()) {
     const codec::Digest& parent = links.back()->identity.chain.parent_digest;
-    const auto at = std::ranges::find_if(
-        members_, [&](const Member& member) { return digest_of(member.identity) == parent; });
+    const auto at = std::ranges::find(members_, parent, &Member::digest);
     if (at == members_.end() || links.size() > members_.size()) break;
     links.push_back(&*at);
   }
@@ -235,13 +235,18 @@ std::optional<Chain> Series::increment_at(const fs::path& path) const {
   Chain chain;
   chain.base = base.sequence;
   chain.position = newest->identity.chain.position + 1;
-  chain.parent = newest->path.lexically_relative(path.parent_path()).string();
-  chain.parent_digest = digest_of(newest->identity);
+  chain.parent = newest->path.lexically_normal()
+                     .lexically_relative(path.parent_path().lexically_normal())
+                     .string();
+  chain.parent_digest = newest->digest;
   if (base.chain.is_increment() || policy::is_full_due(so_far) || chain.parent.empty() ||
       chain.parent.size() > kLongestParent) {
     return std::nullopt;
   }
-  return chain;
+  // Where no way leads back the save is a full one.
+  std::error_code ignored;
+  const bool leads_back = fs::equivalent(parent_of(path, chain), newest->path, ignored);
+  return leads_back ? std::optional(chain) : std::nullopt;
 }
 
 void Series::committed(const fs::path& path, const Record& record) {
@@ -293,12 +298,17 @@ void Series::restored(const fs::path& path) {
   last_ = path;
 }
 
+/// An increment of which something before it is missing is damaged: it does not count, and does not
+/// make others go.
 std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   std::vector<policy::Kept> kept;
   std::vector<std::size_t> of_member;
+  std::set<codec::Digest> whole;
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].breakpoint) continue;
     const Identity& identity = members_[i].identity;
+    if (identity.chain.is_increment() && !whole.contains(identity.chain.parent_digest)) continue;
+    whole.insert(members_[i].digest);
+    if (members_[i].breakpoint) continue;
     kept.push_back({identity.sequence, identity.saved_at, protected_ == members_[i].path,
                     identity.chain.base});
     of_member.push_back(i);
@@ -338,10 +348,10 @@ void Series::retain(const CheckpointPolicy& policy, Trash* trash,
   std::erase_if(members_, [&](const Member& member) { return gone.contains(member.path); });
 }
 
-std::optional<fs::path> Series::drop_oldest() {
+std::vector<fs::path> Series::drop_oldest() {
   const auto kept = static_cast<std::int64_t>(
       std::ranges::count(members_, false, &Member::breakpoint));
-  if (kept < 2) return std::nullopt;
+  if (kept < 2) return {};
   std::vector<fs::path> paths;  // of the oldest, or the oldest chain
   for (std::int64_t most = kept - 1; most > 0 && paths.empty(); --most) {
     paths = to_delete({.save_checkpoint_steps = none,
@@ -349,12 +359,11 @@ std::optional<fs::path> Series::drop_oldest() {
                        .keep_checkpoint_max = most,
                        .keep_checkpoint_per_n_minutes = none});
   }
-  if (paths.empty()) return std::nullopt;
   for (const fs::path& path : paths) {
     remove_checkpoint(path, rules_.identity);
     std::erase_if(members_, [&](const Member& member) { return member.path == path; });
   }
-  return paths.front();
+  return paths;
 }
 
 }  // namespace cairn::storage

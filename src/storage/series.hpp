@@ -74,15 +74,16 @@ class Series {
   void retain(const CheckpointPolicy& policy, Trash* trash,
               const std::function<void(const std::filesystem::path&)>& deleted,
               const std::function<void(const std::filesystem::path&, const Error&)>& failed);
-  /// Deletes the oldest that a policy could delete, but never the newest. Returns its path; nothing
-  /// where there is none. Throws where it cannot be deleted.
-  std::optional<std::filesystem::path> drop_oldest();
+  /// Deletes the oldest that a policy could delete, with the increments on it, but never the newest.
+  /// Returns their paths; nothing where there is none. Throws where one cannot be deleted.
+  std::vector<std::filesystem::path> drop_oldest();
 
  private:
   struct Member {
     std::filesystem::path path;
     Identity identity;
     bool breakpoint = false;
+    codec::Digest digest = digest_of(identity);
   };
 
   [[nodiscard]] std::vector<const Member*> chain_of(const Member& newest) const;
