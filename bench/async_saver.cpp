@@ -38,7 +38,7 @@ AsyncSaver::CopyOfAShare::CopyOfAShare(const cairn::State& state, std::uint64_t 
   for (const auto& entry : state.entries()) {
     std::uint64_t slice = cairn::size_of(entry.source.dtype());
     for (const std::uint64_t extent : entry.slice.extent) slice *= extent;
-    pieces_.emplace_back(entry.source.data(), slice);
+    if (slice > 0) pieces_.emplace_back(entry.source.data(), slice);
   }
 }
 
