@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cairn/error.hpp"
+#include "storage/stored_object.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -60,6 +61,38 @@ bool parse_dimensions(std::string_view text, Box& box, Shape& shape) {
   return true;
 }
 
+std::string rank_word(const LoneMark& mark) {
+  return std::string(kRank) + std::to_string(mark.rank) + '/' + std::to_string(mark.ranks);
+}
+
+std::string structure_word(const LoneMark& mark) {
+  return std::string(kStructure) + in_hex(mark.structure[0]) + in_hex(mark.structure[1]);
+}
+
+std::string updates_word(const LoneMark& mark) {
+  return std::string(kUpdates).append(mark.updates_marked ? kMarked : kUnmarked);
+}
+
+/// Whether it begins as one of the three; puts to `mark` what it seems to say. Only if the mark gives
+/// that word again, it does.
+bool is_word_of(LoneMark& mark, std::string_view word) {
+  if (take(word, kRank)) {
+    mark.rank = take_number(word).value_or(0);
+    take(word, "/");
+    mark.ranks = take_number(word).value_or(0);
+  } else if (take(word, kStructure)) {
+    for (std::size_t i = 0; i < mark.structure.size(); ++i) {
+      std::string_view half = word.substr(std::min(i * kHexDigits, word.size()), kHexDigits);
+      mark.structure[i] = take_number(half, 16).value_or(0);
+    }
+  } else if (take(word, kUpdates)) {
+    mark.updates_marked = word == kMarked;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 [[noreturn]] void refuse(const std::string& where, const std::string& why) {
   throw Error(ErrorCode::damaged, where + ": " + why);
 }
@@ -78,41 +111,25 @@ Identity identity_of(const fs::path& path, const policy::LoneName& name) {
 
 void put_mark(const LoneMark& mark, Record& record) {
   record.required_features = kLoneShardFeature;
-  std::ostringstream words;
-  words << kRank << mark.rank << '/' << mark.ranks << ' ' << kStructure
-        << in_hex(mark.structure[0]) << in_hex(mark.structure[1]) << ' ' << kUpdates
-        << (mark.updates_marked ? kMarked : kUnmarked);
-  record.optional_features = words.str();
+  record.optional_features = rank_word(mark) + ' ' + structure_word(mark) + ' ' + updates_word(mark);
 }
 
 std::optional<LoneMark> mark_of(const Record& record, const std::string& where) {
   if (record.required_features != kLoneShardFeature) return std::nullopt;
   LoneMark mark;
-  bool has_rank = false;
-  bool has_structure = false;
+  std::size_t known = 0;
   std::istringstream words(record.optional_features);
   for (std::string word; words >> word;) {
-    std::string_view rest = word;
-    if (take(rest, kRank)) {
-      const auto rank = take_number(rest);
-      const bool slash = take(rest, "/");
-      const auto ranks = take_number(rest);
-      has_rank = rank && slash && ranks && *rank < *ranks && rest.empty();
-      mark.rank = rank.value_or(0);
-      mark.ranks = ranks.value_or(1);
-    } else if (take(rest, kStructure)) {
-      if (rest.size() != 2 * kHexDigits) break;
-      for (std::size_t i = 0; i < 2; ++i) {
-        std::string_view half = rest.substr(i * kHexDigits, kHexDigits);
-        mark.structure[i] = take_number(half, 16).value_or(0);
-        has_structure = half.empty();
-      }
-    } else if (take(rest, kUpdates)) {
-      mark.updates_marked = rest == kMarked;
-    }
+    if (is_word_of(mark, word)) ++known;
   }
-  if (!has_rank || !has_structure) {
-    refuse(where, "it is a lone shard that does not say of which rank or structure");
+  // Each is there, and once; what another version adds is none of ours.
+  constexpr std::array<std::string (*)(const LoneMark&), 3> kWords{rank_word, structure_word,
+                                                                  updates_word};
+  const bool is_whole = known == kWords.size() && std::ranges::all_of(kWords, [&](auto word_of) {
+                          return has_word(record.optional_features, word_of(mark));
+                        });
+  if (!is_whole || mark.rank >= mark.ranks) {
+    refuse(where, "it is a lone shard that does not say of which rank, structure and updates");
   }
   return mark;
 }
@@ -137,10 +154,13 @@ LonePiece lone_piece(const PlacedTensor& dataset, const std::string& where) {
     const std::string_view inside =
         std::string_view(dataset.name).substr(open + 1, dataset.name.size() - open - 2);
     piece.tensor.name = dataset.name.substr(0, open);
-    // The name it would have must be the one it has: one box has one name.
+    // The name it would have must be the one it has: one box has one name. A text is never cut.
     if (parse_dimensions(inside, piece.box, piece.tensor.shape) &&
         piece.box.extent == dataset.shape &&
-        lone_piece_name(piece.tensor.name, piece.box, piece.tensor.shape) == dataset.name) {
+        lone_piece_name(piece.tensor.name, piece.box, piece.tensor.shape) == dataset.name &&
+        (!dataset.is_text || piece.tensor.shape == dataset.shape)) {
+      static_cast<void>(checked_bytes(piece.tensor.shape, piece.tensor.dtype,
+                                      where + ": " + dataset.name));
       return piece;
     }
   }
