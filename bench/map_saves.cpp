@@ -65,6 +65,19 @@ class Embedding {
   cairn::State state_;
 };
 
+cairn::CheckpointSettings settings_of(const MapSavesArguments& arguments) {
+  cairn::CheckpointSettings settings;
+  settings.keep_checkpoint_max = 1;
+  settings.incremental = true;
+  settings.integrated_save = !arguments.shards;
+  settings.crc_check = arguments.protection.crc;
+  settings.enc_key = arguments.protection.key();
+  if (!arguments.protection.enc_mode.empty()) {
+    settings.enc_mode = cairn::enc_mode_named(arguments.protection.enc_mode);
+  }
+  return settings;
+}
+
 struct Timed {
   double seconds;
   std::uint64_t memory;  ///< of the rank with most, above its tables
@@ -145,9 +158,7 @@ std::vector<Report> run_async(const MapSavesArguments& arguments, Embedding& emb
 
 void run_map_saves(const MapSavesArguments& arguments, const Stage& stage) {
   Embedding embedding(stage.world, arguments.entries);
-  cairn::CheckpointSettings settings;
-  settings.keep_checkpoint_max = 1;
-  settings.incremental = true;
+  const cairn::CheckpointSettings settings = settings_of(arguments);
   Report head;
   head.count("ranks", static_cast<std::uint64_t>(stage.world.ranks()))
       .count("entries", arguments.entries)
