@@ -72,7 +72,7 @@ class MapIndex {
 
  private:
   static constexpr unsigned kSlots = 12;
-  static constexpr std::size_t kLoad = 8;  ///< of a group, on average
+  static constexpr std::size_t kLoad = 7;  ///< of a group, on average, at most
 
   struct alignas(64) Group {
     std::array<std::uint8_t, kSlots> tags{};  ///< 0: an empty slot
