@@ -67,7 +67,7 @@ struct MapSettings {
 /// grows. It owns keys and rows. Rows come and go as bytes, in native byte order and row-major
 /// without gaps, or as spans of the C++ type that is the map's `dtype`.
 ///
-/// No entry takes an allocation of its own: it takes its row and 17 to 25 bytes, and growth moves no
+/// No entry takes an allocation of its own: it takes its row and 18 to 27 bytes, and growth moves no
 /// rows. Where a table is larger than the processor's caches, many keys in one call take a third of the
 /// time that they take one by one.
 ///
