@@ -434,7 +434,8 @@ class DeadlineTest : public CommTest {
     }
     const auto begin = steady_clock::now();
     auto error = attempt(call);
-    EXPECT_GE(steady_clock::now() - begin, kDeadline);
+    // Whoever began first gives up first, and tells the others.
+    EXPECT_GE(steady_clock::now() - begin, kDeadline - milliseconds(200));
     MPI_Send(&word, 1, MPI_INT, size_ - 1, 0, MPI_COMM_WORLD);
     return error;
   }

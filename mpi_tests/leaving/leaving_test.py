@@ -32,6 +32,15 @@ def check(holds, message):
         raise AssertionError(message)
 
 
+def is_pending(pid, number):
+    """Whether a signal was sent to a process and has not reached it yet."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, mask = line.partition(":")
+        if name in ("SigPnd", "ShdPnd") and int(mask, 16) & 1 << (number - 1):
+            return True
+    return False
+
+
 def wait_for(condition, seconds, what):
     end = time.monotonic() + seconds
     while not condition():
@@ -206,6 +215,8 @@ class Cases:
         job.wait_until_at()
         pid = job.pids()[VICTIM]
         os.kill(pid, signal.SIGINT)
+        # Two that are pending at once are one.
+        wait_for(lambda: not is_pending(pid, signal.SIGINT), 5, "the first has reached it")
         os.kill(pid, signal.SIGINT)
         try:
             wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists(), 5, "the process has ended")
