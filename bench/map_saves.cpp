@@ -65,6 +65,19 @@ class Embedding {
   cairn::State state_;
 };
 
+cairn::CheckpointSettings settings_of(const MapSavesArguments& arguments) {
+  cairn::CheckpointSettings settings;
+  settings.keep_checkpoint_max = 1;
+  settings.incremental = true;
+  settings.integrated_save = !arguments.shards;
+  settings.crc_check = arguments.protection.crc;
+  settings.enc_key = arguments.protection.key();
+  if (!arguments.protection.enc_mode.empty()) {
+    settings.enc_mode = cairn::enc_mode_named(arguments.protection.enc_mode);
+  }
+  return settings;
+}
+
 struct Timed {
   double seconds;
   std::uint64_t memory;  ///< of the rank with most, above its tables
@@ -80,11 +93,23 @@ Timed timed_save(cairn::ModelCheckpoint& checkpoint, std::uint64_t step, const E
   return {end - start, stage.world.max(gauge.peak_above()), std::move(report)};
 }
 
-Report report_of(const Timed& save, std::uint64_t turn) {
+/// The same in the background, until it is durable.
+Timed timed_async_save(cairn::ModelCheckpoint& checkpoint, std::uint64_t step,
+                       const Embedding& embedding, const Stage& stage) {
+  const MemoryGauge gauge;
+  const double start = stage.world.synchronised_time();
+  static_cast<void>(checkpoint.step_end(step, embedding.state()));
+  checkpoint.wait();
+  const double end = stage.world.synchronised_time();
+  return {end - start, stage.world.max(gauge.peak_above()), checkpoint.last_report().value()};
+}
+
+Report report_of(const Timed& save, std::uint64_t turn, const std::string& how = "") {
   Report report;
   return report.count("turn", turn)
-      .text("save", save.report.is_increment ? "increment" : "full")
+      .text("save", how + (save.report.is_increment ? "increment" : "full"))
       .number("seconds", save.seconds, 4)
+      .number("seconds stall", save.report.stall_seconds, 4)
       .bytes("bytes of the file", save.report.file_bytes)
       .bytes("bytes of entries", save.report.map_bytes)
       .number("MB/s", ratio(static_cast<double>(save.report.file_bytes) / 1e6, save.seconds), 1)
@@ -111,13 +136,29 @@ Report restart(const MapSavesArguments& arguments, const Embedding& embedding, c
       .text("equal to what was saved", "yes");
 }
 
+/// The reports of a full save and an increment in the background; adds the part of each that the
+/// program waits for.
+std::vector<Report> run_async(const MapSavesArguments& arguments, Embedding& embedding,
+                              const Stage& stage, cairn::CheckpointSettings settings,
+                              std::uint64_t turn, std::array<std::vector<double>, 2>& stalls) {
+  settings.async_save = true;
+  settings.save_checkpoint_steps = 1;
+  cairn::ModelCheckpoint checkpoint(stage.world.comm(), "async", arguments.directory, settings);
+  std::vector<Report> reports;
+  for (std::vector<double>& parts : stalls) {
+    const Timed save = timed_async_save(checkpoint, reports.size() + 1, embedding, stage);
+    parts.push_back(ratio(save.report.stall_seconds, save.seconds));
+    reports.push_back(report_of(save, turn, "async "));
+    embedding.touch(arguments.touched, turn);
+  }
+  return reports;
+}
+
 }  // namespace
 
 void run_map_saves(const MapSavesArguments& arguments, const Stage& stage) {
   Embedding embedding(stage.world, arguments.entries);
-  cairn::CheckpointSettings settings;
-  settings.keep_checkpoint_max = 1;
-  settings.incremental = true;
+  const cairn::CheckpointSettings settings = settings_of(arguments);
   Report head;
   head.count("ranks", static_cast<std::uint64_t>(stage.world.ranks()))
       .count("entries", arguments.entries)
@@ -127,10 +168,15 @@ void run_map_saves(const MapSavesArguments& arguments, const Stage& stage) {
   std::vector<double> full;
   std::vector<double> share;
   std::vector<double> bytes;
+  std::array<std::vector<double>, 2> stalls;  // of full saves and of increments
   std::uint64_t memory = 0;
   std::uint64_t step = 0;
   nlohmann::ordered_json turns = nlohmann::ordered_json::array();
   for (std::uint64_t turn = 1; turn <= arguments.repeat; ++turn) {
+    for (const Report& report : run_async(arguments, embedding, stage, settings, turn, stalls)) {
+      print_next(stage, report);
+      turns.push_back(report.json());
+    }
     // Each object begins a series of its own, and so with a full save.
     cairn::ModelCheckpoint checkpoint(stage.world.comm(), "maps", arguments.directory, settings);
     const Timed base = timed_save(checkpoint, ++step, embedding, stage);
@@ -151,6 +197,8 @@ void run_map_saves(const MapSavesArguments& arguments, const Stage& stage) {
   summary.number("full save, seconds, median", median_of(full).value, 4)
       .number("an increment's part of its time, median", median_of(share).value, 4)
       .number("an increment's part of its bytes, median", median_of(bytes).value, 4)
+      .number("async full save, stall / total, median", median_of(stalls[0]).value, 3)
+      .number("async increment, stall / total, median", median_of(stalls[1]).value, 3)
       .bytes("peak memory above the tables, max", memory);
   print_next(stage, summary);
   const Report restarted = restart(arguments, embedding, stage, settings);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "options.hpp"
 #include "stage.hpp"
 
 namespace bench {
@@ -13,6 +14,8 @@ struct MapSavesArguments {
   double touched;         ///< the part of them that is put before each increment
   std::uint64_t repeat;
   std::string json;
+  bool shards;
+  ProtectionArguments protection;
 };
 
 /// Collective. Times full saves of a MapParameter and increments on them by turns, then a restart on

@@ -28,6 +28,8 @@ struct MapsArguments {
   std::string json;
   std::string directory;
   double touched = 0.01;
+  bool shards = false;
+  ProtectionArguments protection;
 };
 
 /// Operations in one timing.
@@ -184,7 +186,8 @@ void check_same(const KeySets& sets, const std::vector<NamedContender>& maps) {
 void run_maps(const MapsArguments& arguments, const Stage& stage) {
   if (!arguments.directory.empty()) {
     return run_map_saves({arguments.directory, arguments.entries, arguments.touched,
-                          arguments.repeat, arguments.json},
+                          arguments.repeat, arguments.json, arguments.shards,
+                          arguments.protection},
                          stage);
   }
   if (stage.world.ranks() != 1) throw UsageError("maps: one rank expected");
@@ -240,6 +243,9 @@ void add_maps_command(CLI::App& app, Command& chosen) {
                                                        "that is put between two saves")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command->add_flag("--shards", arguments->shards,
+                    "with --directory: directories with one file per rank");
+  add_protection_options(*command, arguments->protection);
   command->add_option("--json", arguments->json, "write all figures to this file too");
   command->callback([arguments, &chosen] {
     chosen = [arguments](const Stage& stage) { run_maps(*arguments, stage); };

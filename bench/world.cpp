@@ -10,7 +10,8 @@ namespace {
 /// What `--threads` asks for, anywhere on the command line: it is needed before the rest is read.
 int thread_level(int argc, char** argv) {
   int level = MPI_THREAD_SINGLE;
-  if (argc > 1 && std::string_view(argv[1]) == "compare") level = MPI_THREAD_MULTIPLE;
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "compare" || command == "maps") level = MPI_THREAD_MULTIPLE;
   const std::string_view option = "--threads";
   for (int i = 1; i < argc; ++i) {
     std::string_view word = argv[i];

@@ -2,8 +2,9 @@
 """Reads a checkpoint without Cairn: FILE.h5, FILE.h5.enc or a directory NAME.shards.
 
 Makes every check that docs/format.md asks of a reader, prints what the header and the record tell,
-and with --to writes what was encrypted as the plain HDF5 file that it is. Written from that page
-alone, to be read beside it. A file is held in memory as a whole.
+and with --to writes what was encrypted as the plain HDF5 file that it is. Of an increment it reads that
+file, not those before it. Written from that page alone, to be read beside it. A file is held in
+memory as a whole.
 
 Needs python3-h5py, python3-numpy and python3-cryptography. Exit code 1 and one line if a check fails.
 """
@@ -36,7 +37,8 @@ RECORD = [
     (96, "epoch", "Q"), (104, "step_in_epoch", "Q"), (112, "steps_per_epoch", "Q"), (120, "sequence", "Q"),
     (128, "saved_at", "q"), (136, "run_id", "16s"), (152, "series", "t256"), (408, "writer", "t64"),
     (472, "required_features", "t256"), (728, "optional_features", "t256"), (984, "kind", "B"),
-    (985, "blocks_crc", "I"), (4092, "record_crc", "I"),
+    (985, "blocks_crc", "I"), (989, "base", "Q"), (997, "position", "I"), (1001, "map_bytes", "Q"),
+    (1009, "parent", "t256"), (1265, "parent_digest", "32s"), (4092, "record_crc", "I"),
 ]
 HEADER_BYTES = 4096
 HEADER = [
@@ -45,17 +47,19 @@ HEADER = [
     (34, "file_id", "32s"), (66, "run_id", "16s"), (82, "step", "Q"), (90, "epoch", "Q"),
     (98, "step_in_epoch", "Q"), (106, "steps_per_epoch", "Q"), (114, "sequence", "Q"),
     (122, "saved_at", "q"), (130, "series", "t256"), (386, "shard", "Q"), (394, "shards", "Q"),
-    (402, "base_sequence", "Q"), (410, "required_features", "t256"), (4060, "header_mac", "32s"),
-    (4092, "header_crc", "I"),
+    (402, "base", "Q"), (410, "required_features", "t256"), (666, "position", "I"), (670, "map_bytes", "Q"),
+    (678, "parent", "t256"), (934, "parent_digest", "32s"), (4060, "header_mac", "32s"), (4092, "header_crc", "I"),
 ]
 MODES = {1: "AES-GCM", 2: "AES-CBC", 3: "SM4-CBC"}
 KINDS = {0: "periodic", 1: "breakpoint"}
-KNOWN_FEATURES = set()  # that a file may require of us
+MAPS = b"map_parameter"  # a feature, and the group where they are
+KNOWN_FEATURES = {MAPS, b"increment"}  # that a file may require of us
 KEY_BYTES = {"AES-GCM": (16, 24, 32), "AES-CBC": (16, 24, 32), "SM4-CBC": (16,)}
 TAG_BYTES = {"AES-GCM": 16, "AES-CBC": 32, "SM4-CBC": 32}
+CHAIN = ("base", "position", "map_bytes", "parent", "parent_digest")
 SAME_IN_HEADER_AND_RECORD = ("kind", "image_bytes", "block_bytes", "run_id", "step", "epoch",
-                             "step_in_epoch", "steps_per_epoch", "sequence", "saved_at", "series")
-SAME_IN_ALL_SHARDS = ("run_id", "series", "sequence", "step", "epoch", "saved_at")
+                             "step_in_epoch", "steps_per_epoch", "sequence", "saved_at", "series", *CHAIN)
+SAME_IN_ALL_SHARDS = ("run_id", "series", "sequence", "step", "epoch", "saved_at", *CHAIN)
 
 APPEND_INFO = b"append_info"
 LONGEST_TEXT = 65536
@@ -93,6 +97,10 @@ def check_common(fields, what):
     require(fields["kind"] in KINDS, f"{what}: kind {fields['kind']} is not known")
     for word in fields["required_features"].split():
         require(word in KNOWN_FEATURES, f"{what}: the feature {word.decode()} is not known")
+    require(fields["sequence"] < 1 << 62, f"{what}: sequence {fields['sequence']} is too high")
+    require(not fields["position"] or (fields["position"] <= 1 << 20 and fields["base"] < fields["sequence"] and
+                                       fields["parent"] and not fields["parent"].startswith(b"/")),
+            f"{what}: no increment has such a position, base or parent")
 
 
 def is_block_size(size):
@@ -219,16 +227,21 @@ def record_of(image):
     return record
 
 
-def path_of(name):
+def has_maps(record):
+    return MAPS in record.get("required_features", b"").split()
+
+
+def path_of(name, with_maps=False):
     """Rules 1 to 5 of "Names"."""
     parts = [part.replace(b"%", b"%25").replace(b"\0", b"%00") for part in name.split(b"/")]
     named = {b"": b"%", b".": b"%2E", b"..": b"%2E%2E"}
     parts = [named.get(part, part) for part in parts]
-    parts[0] = {b".cairn": b"%2Ecairn", b"append_info": b"%61ppend_info"}.get(parts[0], parts[0])
+    taken = {b".cairn": b"%2Ecairn", APPEND_INFO: b"%61ppend_info"} | ({MAPS: b"%6Dap_parameter"} if with_maps else {})
+    parts[0] = taken.get(parts[0], parts[0])
     return b"/".join(parts)
 
 
-def name_of(path):
+def name_of(path, with_maps=False):
     parts = path.split(b"/")
     if len(parts[-1]) > 1 and parts[-1].endswith(b"%"):
         parts[-1] = parts[-1][:-1]
@@ -236,19 +249,25 @@ def name_of(path):
              re.sub(b"%([0-9A-F]{2})", lambda digits: bytes.fromhex(digits[1].decode()), part)
              for part in parts]
     name = b"/".join(parts)
-    require(path in (path_of(name), path_of(name) + b"%"), f"HDF5: {path!r} is no tensor's path")
+    expected = path_of(name, with_maps)
+    require(path in (expected, expected + b"%"), f"HDF5: {path!r} is no tensor's path")
     return name
 
 
-def key_of(path):
-    """What a dataset is called here: the name of a tensor, or (APPEND_INFO, key)."""
-    if path.startswith(APPEND_INFO + b"/"):
-        return APPEND_INFO, name_of(path[len(APPEND_INFO) + 1:])
-    return name_of(path)
+def key_of(path, with_maps=False):
+    """What a dataset is called here: the name of a tensor, (APPEND_INFO, key) or (MAPS, name)."""
+    for group in (APPEND_INFO, MAPS)[:2 if with_maps else 1]:
+        if path.startswith(group + b"/"):
+            return group, name_of(path[len(group) + 1:], with_maps)
+    return name_of(path, with_maps)
 
 
-def is_info(key):
-    return isinstance(key, tuple)
+def is_tensor(key):
+    return not isinstance(key, tuple)
+
+
+def those_in(group, tensors):
+    return {key[1]: tensor for key, tensor in tensors.items() if not is_tensor(key) and key[0] == group}
 
 
 def float_type(size, sign, exponent, exponent_bits, bias, mantissa, mantissa_bits):
@@ -335,13 +354,14 @@ def walked(image, record):
         for path, dataset in datasets_of(file):
             if path.split(b"/")[0] == b".cairn":
                 continue
-            name, properties, space = key_of(path), dataset.get_create_plist(), dataset.get_space()
+            name = key_of(path, has_maps(record))
+            properties, space = dataset.get_create_plist(), dataset.get_space()
             require(name not in found, f"HDF5: two tensors are called {name!r}")
             require(properties.get_layout() == h5d.CONTIGUOUS, f"HDF5: {path!r} is not contiguous")
             require(properties.get_nfilters() == 0, f"HDF5: {path!r} has a filter")
             require(properties.get_external_count() == 0, f"HDF5: {path!r} is in an external file")
             require(space.get_simple_extent_type() in (h5s.SCALAR, h5s.SIMPLE), f"HDF5: {path!r} has no shape")
-            if is_info(name) and is_text(dataset.get_type()):
+            if not is_tensor(name) and name[0] == APPEND_INFO and is_text(dataset.get_type()):
                 size, dtype = dataset.get_type().get_size(), "text"
                 require(size <= LONGEST_TEXT, f"HDF5: {path!r} is a text of {size} bytes")
                 require(space.get_simple_extent_type() == h5s.SCALAR, f"HDF5: {path!r} is not one text")
@@ -361,10 +381,71 @@ def walked(image, record):
     placed = sorted((begin, size, name) for name, (_, _, begin, size) in found.items() if size)
     for (begin, size, name), (next_begin, _, next_name) in zip(placed, placed[1:]):
         require(begin + size <= next_begin, f"HDF5: {name!r} and {next_name!r} overlap")
-    sizes = [size for name, (_, _, _, size) in found.items() if not is_info(name)]
+    sizes = [size for name, (_, _, _, size) in found.items() if is_tensor(name)]
     require(len(sizes) == record["tensor_count"], "HDF5: there are not tensor_count tensors")
     require(sum(sizes) == record["value_bytes"], "HDF5: values are not value_bytes bytes")
     return found
+
+
+# ---- MapParameters -----------------------------------------------------------------------------
+
+def maps_in(found, record):
+    """Of each MapParameter its four datasets, which fit together; `found` has dtype and shape of each."""
+    maps = {}
+    for name, stored in those_in(MAPS, found).items():
+        map_name, _, part = name.rpartition(b"/")
+        maps.setdefault(map_name, {})[part] = stored
+    stored_bytes = 0
+    for name, parts in maps.items():
+        require(name and set(parts) == {b"default_row", b"keys", b"statuses", b"values"},
+                f"maps: {name!r} has not the four datasets of a map")
+        keys, statuses, values, row = (parts[part][:2] for part in (b"keys", b"statuses", b"values", b"default_row"))
+        keys, statuses, values, row = ((dtype, tuple(shape)) for dtype, shape in (keys, statuses, values, row))
+        require(keys[0] in ("int32", "int64") and len(keys[1]) == 1 and statuses == ("uint8", keys[1]) and
+                values == (row[0], keys[1] + row[1]) and math.prod(row[1]) > 0,
+                f"maps: the datasets of {name!r} do not fit together")
+        stored_bytes += sum(math.prod(shape) * TYPES[dtype].get_size() for dtype, shape in (keys, statuses, values))
+    require(stored_bytes == record["map_bytes"] or not has_maps(record), "maps: entries are not map_bytes bytes")
+    return maps
+
+
+def order_of(keys):
+    x = keys.astype("<i8").view("<u8") + np.uint64(0x3C6EF372FE94F82A)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def check_entries(image, name, parts, record):
+    """Those of a file, or of a shard; returns the keys."""
+    def array(part, dtype):
+        _, shape, begin, size = parts[part]
+        return np.frombuffer(image, dtype, size // np.dtype(dtype).itemsize, begin) if size else np.empty(0, dtype)
+
+    keys, statuses = array(b"keys", "<i4" if parts[b"keys"][0] == "int32" else "<i8"), array(b"statuses", "u1")
+    order = order_of(keys)
+    require((order[:-1] < order[1:]).all(), f"maps: keys of {name!r} are out of order, or one is there twice")
+    known = (1, 2) if record["position"] else (0,)
+    require(np.isin(statuses, known).all(), f"maps: {name!r} has an unknown status")
+    values = array(b"values", "u1")
+    rows = values.reshape(len(keys), len(values) // max(len(keys), 1))
+    require(not rows[statuses == 2].any(), f"maps: an erased row of {name!r} is not zeros")
+    return keys
+
+
+def boxes_in_shard(boxes):
+    """Of each map the parts that a shard has of it."""
+    maps = {}
+    for box, stored in those_in(MAPS, boxes).items():
+        name, _, part = box[:box.rindex(b"[")].rpartition(b"/")
+        parts = maps.setdefault(name, {})
+        require(part not in parts, f"maps: a shard has two boxes of {name + b'/' + part!r}")
+        if part != b"default_row":
+            parts[part] = stored
+    for name, parts in maps.items():
+        require(not parts or len(parts) == 3 and len({stored[1][0] for stored in parts.values()}) == 1,
+                f"maps: a shard has not as many keys of {name!r} as rows")
+    return {name: parts for name, parts in maps.items() if parts}
 
 
 # ---- files and shards --------------------------------------------------------------------------
@@ -387,12 +468,16 @@ def read_file(path, key=None):
 
 def index_of(image, tensors):
     """The tables of an index: `shards`, and of each tensor its dtype, shape and boxes."""
-    tables = tables_of(image, {name: tensor for name, tensor in tensors.items() if not is_info(name)})
+    tables = tables_of(image, {name: tensor for name, tensor in tensors.items() if is_tensor(name)})
     require(b"shards" in tables, "index: a table is missing")
     shards = tables.pop(b"shards")
     require(len(shards) > 0 and shards.shape[1] == 2, "index: shards is not [n, 2]")
     found = boxes_of(tables, len(shards), list(TYPES))
-    infos = {name[1]: tensor for name, tensor in tensors.items() if is_info(name)}
+    maps = those_in(MAPS, tensors)
+    if maps:
+        in_maps = boxes_of(tables_of(image, maps), len(shards), list(TYPES))
+        found |= {(MAPS, name): stored for name, stored in in_maps.items()}
+    infos = those_in(APPEND_INFO, tensors)
     if infos:
         texts = [*TYPES, *[None] * (TEXT_NUMBER - len(TYPES)), "text"]
         in_info = boxes_of(tables_of(image, infos), len(shards), texts)
@@ -452,7 +537,7 @@ def check_cover(name, shape, boxes, shards):
 
 
 def box_name(name, offset, extent):
-    if is_info(name):
+    if not is_tensor(name):
         return name[0], box_name(name[1], offset, extent)
     return name + b"[" + b",".join(b"%d:%d" % (o, o + n) for o, n in zip(offset, extent)) + b"]"
 
@@ -477,6 +562,7 @@ def read_shards(directory, key=None):
     header, image, record, tensors = read("index")
     shards, indexed = index_of(image, tensors)
     check_place("index", header, len(shards), len(shards))
+    keys = {name: [] for name in maps_in(indexed, record)}
     yield "index.h5", header, image, record, tensors
 
     for r, (image_bytes, head_crc) in enumerate(shards):
@@ -492,7 +578,12 @@ def read_shards(directory, key=None):
                     for shard, offset, extent in all_boxes if shard == r}
         found = {box: (dtype, shape) for box, (dtype, shape, _, _) in boxes.items()}
         require(found == expected, f"{name}: its boxes are not those of the index")
+        for map_name, parts in boxes_in_shard(boxes).items():
+            keys[map_name].append(check_entries(image, map_name, parts, record))
         yield name + ".h5", header, image, own, boxes
+    for map_name, some in keys.items():
+        every = np.concatenate([np.empty(0, "<i8"), *some])
+        require(len(np.unique(every)) == len(every), f"maps: a key of {map_name!r} is in two shards")
 
 
 # ---- the program -------------------------------------------------------------------------------
@@ -528,6 +619,14 @@ def show_infos(image, infos):
         print(f"  append_info {key.decode(errors='backslashreplace')}: {dtype} {value}")
 
 
+def read_whole(path, key):
+    """A file that is no shard."""
+    header, image, record, tensors = read_file(path, key)
+    for name, parts in maps_in(tensors, record).items():
+        check_entries(image, name, parts, record)
+    return path.name, header, image, record, tensors
+
+
 def main(words=None):
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("file", type=pathlib.Path)
@@ -541,11 +640,12 @@ def main(words=None):
                 given.to.mkdir(exist_ok=True)
             files = ((given.to and given.to / name, name, *rest) for name, *rest in read_shards(given.file, key))
         else:
-            files = [(given.to, given.file.name, *read_file(given.file, key))]
+            files = [(given.to, *read_whole(given.file, key))]
         for to, name, header, image, record, tensors in files:
-            infos = {key[1]: tensor for key, tensor in tensors.items() if is_info(key)}
-            print(f"{name}: {len(image)} bytes, {len(tensors) - len(infos)} tensors")
-            show_infos(image, infos)
+            print(f"{name}: {len(image)} bytes, {sum(map(is_tensor, tensors))} tensors")
+            show_infos(image, those_in(APPEND_INFO, tensors))
+            for map_part, (dtype, shape, _, _) in sorted(those_in(MAPS, tensors).items()):
+                print(f"  map_parameter {map_part.decode(errors='backslashreplace')}: {dtype} {list(shape)}")
             if header:
                 show("header", header)
             show("record", record)

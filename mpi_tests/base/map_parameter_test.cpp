@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <map>
@@ -43,6 +44,33 @@ TEST(MapParameter, GivesWhatWasPutAndElseTheDefaultRow) {
   EXPECT_TRUE(map.erase(7));
   EXPECT_FALSE(map.erase(7));
   EXPECT_EQ(map.size(), 0u);
+}
+
+TEST(MapParameter, RowsOfAnyLengthComeBackWhole) {
+  // Below, at and above whole cache lines, and the longest that are copied as such.
+  for (const std::size_t bytes : {1, 63, 64, 65, 128, 192, 1024, 1088}) {
+    const auto filled = [bytes](int first) {
+      std::vector<std::uint8_t> row(bytes);
+      for (std::size_t i = 0; i < bytes; ++i) row[i] = static_cast<std::uint8_t>(first + i * 7);
+      return row;
+    };
+    const auto fallback = filled(200);
+    auto map = MapParameter::of<std::int32_t, std::uint8_t>({bytes}, std::span(fallback));
+    const auto put = [&](int key, int first) {
+      const auto row = filled(first);
+      map.put(key, std::span(row));
+    };
+    for (int key = -50; key < 50; ++key) put(key, key);
+    for (int key = 0; key < 50; ++key) put(key, key + 1);
+    std::vector<std::uint8_t> out(bytes + 1, 9);
+    const auto expect_row = [&](std::int64_t key, bool there, int first) {
+      EXPECT_EQ(map.get(key, std::span(out).first(bytes)), there) << bytes;
+      EXPECT_TRUE(std::ranges::equal(std::span(out).first(bytes), filled(first))) << bytes;
+      EXPECT_EQ(out.back(), 9) << "nothing is written behind a row";
+    };
+    for (int key = -50; key < 50; ++key) expect_row(key, true, key < 0 ? key : key + 1);
+    expect_row(50, false, 200);
+  }
 }
 
 TEST(MapParameter, WithoutDefaultRowGivesZeros) {
@@ -202,6 +230,10 @@ TEST(MapParameter, RowsOfAnotherSizeAreRefused) {
                  [&] { map.put(1, std::span(three)); });
   expect_refused("12 bytes given", [&] { map.get(1, std::span(three)); });
   EXPECT_EQ(map.size(), 0u);
+  auto lines = MapParameter::of<std::int64_t, float>({16});
+  std::array<float, 32> two_lines{};
+  expect_refused("128 bytes given, 64 expected", [&] { lines.put(1, std::span(two_lines)); });
+  expect_refused("128 bytes given, 64 expected", [&] { lines.get(1, std::span(two_lines)); });
 }
 
 TEST(MapParameter, ManyRowsThatDoNotMatchTheKeysAreRefused) {
@@ -230,17 +262,20 @@ TEST(MapParameter, ElementsOfAnotherTypeAreRefused) {
 }
 
 TEST(MapParameter, KeysBeyondItsKeyTypeAreRefused) {
-  auto map = MapParameter::of<std::int32_t, float>({4});
-  auto values = row(0);
-  for (const std::int64_t key : {kBeyondInt32, -kBeyondInt32 - 1,
-                                 std::numeric_limits<std::int64_t>::min(),
-                                 std::numeric_limits<std::int64_t>::max()}) {
-    const std::string reason = "a key for a MapParameter does not fit its key type, int32";
-    expect_refused(reason, [&] { map.put(key, std::span(values)); });
-    expect_refused(reason, [&] { map.get(key, std::span(values)); });
-    expect_refused(reason, [&] { map.erase(key); });
-    expect_refused(reason, [&] { static_cast<void>(map.contains(key)); });
-    expect_refused(reason, [&] { static_cast<void>(map.owner(key, 2)); });
+  const std::string reason = "a key for a MapParameter does not fit its key type, int32";
+  for (const std::size_t floats : {4, 16}) {  // 16: a cache line, which is copied in another way
+    auto map = MapParameter::of<std::int32_t, float>({floats});
+    std::vector<float> values(floats);
+    for (const std::int64_t key : {kBeyondInt32, -kBeyondInt32 - 1,
+                                   std::numeric_limits<std::int64_t>::min(),
+                                   std::numeric_limits<std::int64_t>::max()}) {
+      expect_refused(reason, [&] { map.put(key, std::span(values)); });
+      expect_refused(reason, [&] { map.get(key, std::span(values)); });
+      expect_refused(reason, [&] { map.erase(key); });
+      expect_refused(reason, [&] { static_cast<void>(map.contains(key)); });
+      expect_refused(reason, [&] { static_cast<void>(map.owner(key, 2)); });
+    }
+    EXPECT_EQ(map.size(), 0u);
   }
 }
 

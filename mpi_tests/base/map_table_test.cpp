@@ -109,7 +109,8 @@ TEST(MapTable, ErasedThenPutIsModified) {
   EXPECT_EQ(changes_committed(table), Changes{}) << "a commit clears all marks";
 }
 
-TEST(MapTable, ChangesOnTopOfASaveInFlightStay) {
+/// A save of the keys 1 to 6 was committed, one of four changes is in flight, and three came since.
+MapTable with_changes_in_flight_and_after() {
   MapTable table(Bytes(64));
   for (std::int64_t key = 1; key <= 6; ++key) put(table, key);
   changes_committed(table);
@@ -118,25 +119,20 @@ TEST(MapTable, ChangesOnTopOfASaveInFlightStay) {
   table.erase(3);
   table.erase(4);
   EXPECT_EQ(frozen_changes(table), (Changes{{1, 'm'}, {2, 'm'}, {3, 'e'}, {4, 'e'}}));
-  table.erase(1);   // modified in flight, now erased
-  put(table, 3);    // erased in flight, now there
+  table.erase(1);  // modified in flight, now erased
+  put(table, 3);   // erased in flight, now there
   put(table, 5);
+  return table;
+}
+
+TEST(MapTable, ChangesOnTopOfASaveInFlightStay) {
+  MapTable table = with_changes_in_flight_and_after();
   table.commit();
   EXPECT_EQ(changes_committed(table), (Changes{{1, 'e'}, {3, 'm'}, {5, 'm'}}));
 }
 
 TEST(MapTable, AnAbandonedSaveGivesItsMarksBackToWhatWasNotChangedSince) {
-  MapTable table(Bytes(64));
-  for (std::int64_t key = 1; key <= 6; ++key) put(table, key);
-  changes_committed(table);
-  put(table, 1);
-  put(table, 2);
-  table.erase(3);
-  table.erase(4);
-  frozen_changes(table);
-  table.erase(1);
-  put(table, 3);
-  put(table, 5);
+  MapTable table = with_changes_in_flight_and_after();
   table.abandon();
   const Changes all{{1, 'e'}, {2, 'm'}, {3, 'm'}, {4, 'e'}, {5, 'm'}};
   EXPECT_EQ(frozen_changes(table), all);

@@ -1,9 +1,10 @@
-// The parser of heads. Input: four numbers of the record, then the head. The superblock's checksum
-// is repaired. The mutator knows that words are 8 bytes and that most of them are addresses.
+// The parser of heads. Input: four numbers of the record, then the head. The highest bit of the third
+// says that there may be MapParameters. The superblock's checksum is repaired. The mutator knows that words are 8 bytes and that most of them are addresses.
 #include <random>
 
 #include "codec/lookup3.hpp"
 #include "fuzz/input.hpp"
+#include "fuzz/maps.hpp"
 #include "storage/head_reader.hpp"
 #include "storage/image_format.hpp"
 #include "storage/little_endian.hpp"
@@ -34,7 +35,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   storage::Record record;
   record.head_bytes = input.number<std::uint64_t>();
   record.tail_offset = record.table_offset = input.number<std::uint64_t>();
-  record.table_entries = input.number<std::uint64_t>();
+  constexpr std::uint64_t kMapsBit = std::uint64_t{1} << 63U;
+  const auto entries = input.number<std::uint64_t>();
+  record.table_entries = entries & ~kMapsBit;
+  if ((entries & kMapsBit) != 0) record.required_features = storage::kMapFeature;
   record.image_bytes = input.number<std::uint64_t>();
   const auto rest = input.rest();
   std::vector<std::byte> head(rest.begin(), rest.end());
@@ -44,7 +48,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                  codec::lookup3(std::span(head).first(kSumAt)));
   }
   fuzz::accepts([&] {
-    for (const PlacedTensor& tensor : storage::read_head(head, record)) {
+    const std::vector<PlacedTensor> tensors = storage::read_head(head, record);
+    for (const PlacedTensor& tensor : tensors) {
       fuzz::require(tensor.shape.size() <= storage::kLargestRank);
       fuzz::require(!tensor.is_text || (tensor.family == Family::append_info &&
                                         tensor.dtype == DType::uint8 && tensor.shape.size() == 1 &&
@@ -53,7 +58,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (bytes == 0) continue;
       fuzz::require(tensor.offset >= record.head_bytes && tensor.offset <= record.tail_offset &&
                     bytes <= record.tail_offset - tensor.offset);
+      fuzz::require(tensor.family != Family::map_parameter || record.has_maps());
     }
+    fuzz::read_maps(std::vector<TensorInfo>(tensors.begin(), tensors.end()));
   });
   return 0;
 }

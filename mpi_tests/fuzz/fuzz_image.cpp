@@ -5,6 +5,7 @@
 
 #include "codec/crc32.hpp"
 #include "fuzz/input.hpp"
+#include "fuzz/maps.hpp"
 #include "storage/image.hpp"
 #include "storage/image_format.hpp"
 #include "storage/little_endian.hpp"
@@ -15,7 +16,7 @@ using namespace cairn::storage;
 
 namespace {
 
-constexpr std::size_t kPageBytes = 989;  // what is used of it
+constexpr std::size_t kPageBytes = 1297;  // what is used of it
 constexpr std::uint64_t kLargestFile = std::uint64_t{256} << 10;
 // docs/format.md has these places.
 constexpr std::size_t kTailCrcAt = 84;
@@ -64,6 +65,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto file = PosixFile::open_for_writing("/proc/self/fd/" + std::to_string(memory.get()));
   file.write(bytes, 0);
   file.write(page, bytes.size());
-  fuzz::accepts([&] { (void)read_index(ImageFile(PosixFile::open_for_reading(file.path()))); });
+  fuzz::accepts([&] {
+    const ImageIndex index = read_index(ImageFile(PosixFile::open_for_reading(file.path())));
+    fuzz::read_maps(std::vector<TensorInfo>(index.tensors.begin(), index.tensors.end()));
+  });
   return 0;
 }

@@ -1,8 +1,10 @@
 // The tables of a shard index. Input: tables, each a byte that says how it is called (and in its
-// highest bit whether it begins those of append_info), the numbers of its rows and columns (a byte
+// highest two bits whether it begins those of append_info or of MapParameters), the numbers of its rows and columns (a byte
 // each), and its values. The checksums are put in front and repaired.
 #include "codec/crc32.hpp"
 #include "fuzz/input.hpp"
+#include "fuzz/index_names.hpp"
+#include "fuzz/maps.hpp"
 #include "storage/shard_tables.hpp"
 
 using namespace cairn;
@@ -26,15 +28,17 @@ void repair(std::vector<storage::IndexTable>& tables) {
 }
 
 void take_table(fuzz::Input& input, std::vector<storage::IndexTable>& tables) {
-  constexpr std::array kNames{"checksum", "shards", "tensors/a", "tensors/b", "tensors/", "other"};
   storage::IndexTable table;
   const unsigned which = input.number<std::uint8_t>();
-  table.info.name = kNames[which % 0x80U % kNames.size()];
+  table.info.name = fuzz::kIndexNames[which % fuzz::kBeginsMaps % fuzz::kIndexNames.size()];
   table.info.dtype = DType::uint64;
   table.info.family = tables.back().info.family;
-  if ((which & 0x80U) != 0 && table.info.family == Family::parameter) {
-    table.info.family = Family::append_info;
-    tables.push_back(checksum_of(Family::append_info));
+  Family family = table.info.family;
+  if ((which & fuzz::kBeginsInfo) != 0) family = std::max(family, Family::append_info);
+  if ((which & fuzz::kBeginsMaps) != 0) family = Family::map_parameter;
+  if (family != table.info.family) {
+    table.info.family = family;
+    tables.push_back(checksum_of(family));
   }
   const std::uint64_t rows = input.number<std::uint8_t>();
   const std::uint64_t columns = input.number<std::uint8_t>();
@@ -56,6 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const storage::ShardIndex index = storage::index_of(tables);
     const auto again = storage::tables_of(index);  // whatever is read can be written
     fuzz::require(again.size() >= index.tensors.size() + 2);
+    fuzz::read_maps(std::vector<TensorInfo>(index.tensors.begin(), index.tensors.end()));
   });
   return 0;
 }

@@ -33,7 +33,11 @@ class Increments : public World {
  protected:
   static constexpr std::uint64_t kKeys = 20000;
 
-  Increments() { state_.add("w", std::span(weight_), whole({100})).add("emb", table_.map()); }
+  /// The first `savers` ranks save.
+  explicit Increments(int savers = ranks())
+      : savers_(savers), table_(savers_.has_me() ? savers_.comm() : MPI_COMM_SELF) {
+    state_.add("w", std::span(weight_), whole({100})).add("emb", table_.map());
+  }
 
   CheckpointSettings settings() {
     CheckpointSettings settings{.keep_checkpoint_max = 1000, .incremental = true,
@@ -42,7 +46,7 @@ class Increments : public World {
     return settings;
   }
   ModelCheckpoint make(CheckpointSettings settings) {
-    return {MPI_COMM_WORLD, "run", directory(), std::move(settings)};
+    return {savers_.comm(), "run", directory(), std::move(settings)};
   }
   void train(int changes = 500) {
     table_.change(random_, changes, kKeys);
@@ -83,30 +87,35 @@ class Increments : public World {
     }
   }
 
+  void save_one(ModelCheckpoint& checkpoint, bool increment) {
+    const SaveReport report = checkpoint.save(step_, state_);
+    EXPECT_EQ(report.is_increment, increment);
+    if (!increment) return;
+    EXPECT_LT(report.map_bytes, table_.truth().size() * 21 / 5);
+  }
+  void fail_to_save(ModelCheckpoint& checkpoint) {
+    saboteur_.arm(true);
+    EXPECT_THROW(static_cast<void>(checkpoint.save(step_, state_)), Error);
+    saboteur_.arm(false);
+  }
+  /// Ranks that do not save see what the map goes through nonetheless.
   void save_many(CheckpointSettings with, bool failing) {
-    std::uint64_t increments = 0;
-    {
-      ModelCheckpoint checkpoint = make(std::move(with));
-      for (int i = 0; i <= 20; ++i) {
-        i == 0 ? train_base() : train();
-        if (failing && i % 3 == 2) {
-          saboteur_.arm(true);
-          EXPECT_THROW(static_cast<void>(checkpoint.save(step_, state_)), Error);
-          saboteur_.arm(false);
-          train();
-        }
-        const SaveReport report = checkpoint.save(step_, state_);
-        EXPECT_EQ(report.is_increment, i > 0);
-        if (i > 0) {
-          ++increments;
-          EXPECT_LT(report.map_bytes, table_.truth().size() * 21 / 5);
-        }
+    std::optional<ModelCheckpoint> checkpoint;
+    if (savers_.has_me()) checkpoint.emplace(make(std::move(with)));
+    for (int i = 0; i <= 20; ++i) {
+      i == 0 ? train_base() : train();
+      if (failing && i % 3 == 2) {
+        if (checkpoint) fail_to_save(*checkpoint);
+        train();
       }
+      if (checkpoint) save_one(*checkpoint, i > 0);
     }
-    expect_restored_everywhere(increments);
+    checkpoint.reset();
+    expect_restored_everywhere(20);
   }
 
   Saboteur saboteur_;
+  Part savers_;
   MapAndTruth table_;
   std::vector<double> weight_ = std::vector<double>(100);
   State state_;
@@ -119,6 +128,30 @@ TEST_F(Increments, TwentyOnABaseThenTheMapIsWhatItWasOnAnyNumberOfRanks) {
 }
 
 TEST_F(Increments, EveryThirdSaveFailsThenNoChangeIsLost) { save_many(settings(), true); }
+
+/// Three ranks save, and all ranks there are restore: a job that goes on with more ranks.
+class IncrementsOfThree : public Increments {
+ protected:
+  IncrementsOfThree() : Increments(3) {}
+  void SetUp() override {
+    Increments::SetUp();
+    if (ranks() < 4) GTEST_SKIP() << "a job that grows beyond three ranks needs four";
+  }
+};
+
+TEST_F(IncrementsOfThree, TwentyOnABaseThenTheMapIsWhatItWasOnFour) {
+  save_many(settings(), false);
+}
+
+TEST_F(IncrementsOfThree, EveryThirdSaveFailsThenNoChangeIsLostOnFour) {
+  save_many(settings(), true);
+}
+
+TEST_F(IncrementsOfThree, InShardsThenTheSameOnFour) {
+  CheckpointSettings with = settings();
+  with.integrated_save = false;
+  save_many(std::move(with), true);
+}
 
 TEST_F(Increments, InShardsWithCrcsThenTheSame) {
   CheckpointSettings with = settings();

@@ -57,11 +57,14 @@ bool is_part(std::string_view name, MapPart part) noexcept {
 }
 
 std::vector<StoredMap> maps_in(std::span<const TensorInfo> tensors) {
-  const auto own = std::ranges::equal_range(tensors, Family::map_parameter, {}, &TensorInfo::family);
+  constexpr Family kMaps = Family::map_parameter;
+  const auto begin = std::ranges::lower_bound(tensors, kMaps, {}, &TensorInfo::family);
+  const auto end = std::ranges::upper_bound(tensors, kMaps, {}, &TensorInfo::family);
+  const std::span<const TensorInfo> own(begin, end);
   const auto find = [&](const std::string& name) -> std::size_t {
     const auto at = std::ranges::lower_bound(own, name, {}, &TensorInfo::name);
     if (at == own.end() || at->name != name) refuse(map_of_part(name), "has no dataset " + name);
-    return static_cast<std::size_t>(at - tensors.begin());
+    return static_cast<std::size_t>(&*at - tensors.data());
   };
   std::vector<StoredMap> maps;
   for (const TensorInfo& tensor : own) {

@@ -125,8 +125,8 @@ class MapIndex {
     std::size_t at;
   };
 
-  static std::size_t first_of(std::uint64_t bits) noexcept {
-    return static_cast<std::size_t>(__builtin_ctzll(bits));
+  static unsigned first_of(unsigned bits) noexcept {
+    return static_cast<unsigned>(__builtin_ctz(bits));
   }
 
   [[nodiscard]] Group& group(std::size_t at) const noexcept {

@@ -109,6 +109,23 @@ void for_wide_keys(const MapKeys& keys, Visit&& visit) {
   }
 }
 
+// What a lookup rarely needs. They take what `get` and `put` take, so that these keep nothing for
+// them.
+
+[[gnu::noinline]] bool get_slowly(const MapParameter& map, std::int64_t key,
+                                  std::span<std::byte> row) {
+  check_key(map.settings(), key);
+  if (row.size() != map.row_bytes()) refuse_row(map.settings(), map.row_bytes(), row.size());
+  return MapAccess::table(map).get(key, row.data());
+}
+
+[[gnu::noinline]] void put_slowly(MapParameter& map, std::int64_t key,
+                                  std::span<const std::byte> row) {
+  check_key(map.settings(), key);
+  if (row.size() != map.row_bytes()) refuse_row(map.settings(), map.row_bytes(), row.size());
+  MapAccess::table(map).put(key, row.data());
+}
+
 }  // namespace
 
 MapParameter::MapParameter(MapSettings settings) : dtype_(settings.dtype) {
@@ -150,11 +167,21 @@ int MapParameter::owner(std::int64_t key, int ranks) const {
   return rank;
 }
 
+// A key that is there needs no check, as those that do not fit never are.
 bool MapParameter::get(std::int64_t key, std::span<std::byte> row) const {
   const auto& [settings, table] = *impl_;
-  check_key(settings, key);
-  if (row.size() != table.row_bytes()) refuse_row(settings, table.row_bytes(), row.size());
-  return table.get(key, row.data());
+  if (row.size() != table.line_bytes()) [[unlikely]]
+    return get_slowly(*this, key, row);
+  const MapTable::Number first = table.first(key);
+  if (first < MapIndex::kUnsure && table.key(first) == key) {
+    MapTable::copy_lines(row.data(), table.row(first), row.size());
+    return true;
+  }
+  if (first != MapIndex::kNone || settings.key_dtype != DType::int64) {
+    return get_slowly(*this, key, row);
+  }
+  MapTable::copy_lines(row.data(), table.default_row().data(), row.size());
+  return false;
 }
 
 std::size_t MapParameter::get(MapKeys keys, std::span<std::byte> rows) const {
@@ -168,10 +195,14 @@ std::size_t MapParameter::get(MapKeys keys, std::span<std::byte> rows) const {
 }
 
 void MapParameter::put(std::int64_t key, std::span<const std::byte> row) {
-  auto& [settings, table] = *impl_;
-  check_key(settings, key);
-  if (row.size() != table.row_bytes()) refuse_row(settings, table.row_bytes(), row.size());
-  table.put(key, row.data());
+  MapTable& table = impl_->table;
+  if (row.size() == table.line_bytes()) {
+    const MapTable::Number first = table.first(key);
+    if (first < MapIndex::kUnsure && table.key(first) == key) {
+      return table.replace_lines(first, row.data(), row.size());
+    }
+  }
+  put_slowly(*this, key, row);
 }
 
 void MapParameter::put(MapKeys keys, std::span<const std::byte> rows) {

@@ -58,6 +58,7 @@ void MapRows::remove(Number number) noexcept {
 
 void MapRows::clear() noexcept {
   chunks_.clear();
+  begins_.clear();
   used_ = 0;
   first_free_ = kNone;
   size_ = 0;
@@ -72,7 +73,9 @@ void MapRows::add_chunk() {
   TableMemory memory = table_memory(chunk_bytes_, !is_first);
   std::uninitialized_value_construct_n(reinterpret_cast<Marks*>(memory.get() + marks_offset_),
                                        chunk_rows_ / word_rows());
+  begins_.reserve(chunks_.size() + 1);
   chunks_.push_back(std::move(memory));
+  begins_.push_back(chunks_.back().get());
 }
 
 }  // namespace cairn

@@ -82,7 +82,7 @@ class MapRows {
   /// A chunk of fewer than 64 rows has a word of marks nonetheless.
   [[nodiscard]] Number word_rows() const noexcept { return chunk_rows_ < 64 ? chunk_rows_ : 64; }
   [[nodiscard]] std::byte* chunk(Number number) const noexcept {
-    return chunks_[number >> chunk_shift_].get();
+    return begins_[number >> chunk_shift_];
   }
   [[nodiscard]] std::byte* row_at(Number number) const noexcept {
     return chunk(number) + within(number) * row_bytes_;
@@ -105,6 +105,7 @@ class MapRows {
   std::size_t marks_offset_;
   std::size_t chunk_bytes_;
   std::vector<TableMemory> chunks_;  ///< of rows from a line's begin on; then keys; then marks
+  std::vector<std::byte*> begins_;   ///< of the chunks: what every look at a row goes over
   Number used_ = 0;                  ///< numbers from here on were never given out
   Number first_free_ = kNone;
   std::uint64_t size_ = 0;

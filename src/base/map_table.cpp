@@ -17,9 +17,9 @@ constexpr std::size_t kMostAhead = 32;
 
 MapTable::MapTable(std::vector<std::byte> default_row)
     : rows_(default_row.size()), default_row_(std::move(default_row)) {
-  constexpr std::size_t kMostLines = 16;  // what is longer may as well take a call of memcpy
-  const std::size_t lines = row_bytes() / sizeof(Line);
-  row_lines_ = row_bytes() % sizeof(Line) == 0 && lines <= kMostLines ? lines : 0;
+  constexpr std::size_t kMost = 16 * sizeof(Line);  // longer ones may as well take a call of memcpy
+  const bool in_lines = row_bytes() % sizeof(Line) == 0 && row_bytes() <= kMost;
+  line_bytes_ = in_lines ? row_bytes() : MapRows::kMostRowBytes + 1;
 }
 
 /// Calls `visit(i, hash, first)` for each key in turn. By then its group has been asked for, then
@@ -51,7 +51,7 @@ void MapTable::look_up(std::span<const std::int64_t> keys, Visit&& visit) const 
   }
 }
 
-bool MapTable::get_slowly(std::int64_t key, std::byte* row) const noexcept {
+bool MapTable::get(std::int64_t key, std::byte* row) const noexcept {
   const Number number = find(key);
   const bool there = number != MapRows::kNone;
   copy_row(row, there ? rows_.row(number) : default_row_.data());
@@ -67,10 +67,6 @@ std::size_t MapTable::get(std::span<const std::int64_t> keys, std::byte* rows) c
     copy_row(rows + i * bytes, there ? rows_.row(number) : default_row_.data());
   });
   return found;
-}
-
-void MapTable::put_slowly(std::int64_t key, const std::byte* row) {
-  put(key, table_hash(key), row);
 }
 
 void MapTable::put(std::span<const std::int64_t> keys, const std::byte* rows) {

@@ -47,24 +47,37 @@ class MapTable {
   [[nodiscard]] const std::byte* row(Number number) const noexcept { return rows_.row(number); }
 
   /// Copies the row to `row`, or the default row where there is none; says whether there is one.
-  bool get(std::int64_t key, std::byte* row) const noexcept {
-    if (row_lines_ == 0) return get_slowly(key, row);
-    const Number first = index_.first(table_hash(key));
-    if (!is_sure(first, key)) return get_slowly(key, row);
-    const bool there = first != MapRows::kNone;
-    copy_lines(row, there ? rows_.row(first) : default_row_.data());
-    return there;
-  }
+  bool get(std::int64_t key, std::byte* row) const noexcept;
   /// May throw `bad_alloc` and then has done nothing, and so `erase`.
-  void put(std::int64_t key, const std::byte* row) {
-    if (row_lines_ == 0) return put_slowly(key, row);
-    const Number first = index_.first(table_hash(key));
-    if (first >= MapIndex::kUnsure || rows_.key(first) != key) return put_slowly(key, row);
-    rows_.mark_changed(first);
-    copy_lines(rows_.row(first), row);
-  }
+  void put(std::int64_t key, const std::byte* row) { put(key, table_hash(key), row); }
   /// Says whether it was there.
   bool erase(std::int64_t key) { return erase(key, table_hash(key)); }
+
+  // The same of one key as it nearly always is, to be inlined: the less a lookup executes, the more
+  // of them wait for memory at once. Where these do not say, the ones above do.
+
+  /// What the index says first: the key's number or, rarely, another's, so compare; or one of
+  /// `MapIndex::kNone` and `kUnsure`.
+  [[nodiscard]] Number first(std::int64_t key) const noexcept {
+    return index_.first(table_hash(key));
+  }
+  /// `row_bytes()` where rows are so many cache lines, few enough for the following; else one that
+  /// no row has.
+  [[nodiscard]] std::size_t line_bytes() const noexcept { return line_bytes_; }
+  /// Copies `bytes`, which are `line_bytes()`.
+  static void copy_lines(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+    std::size_t at = 0;
+    do {
+      std::memcpy(to + at, from + at, sizeof(Line));
+      at += sizeof(Line);
+    } while (at != bytes);
+  }
+  /// Puts to a row that is there; `bytes` are `line_bytes()`.
+  void replace_lines(Number number, const std::byte* row, std::size_t bytes) noexcept {
+    std::byte* to = rows_.row(number);
+    rows_.mark_changed(number);
+    copy_lines(to, row, bytes);
+  }
 
   // Of many keys at once, in their order: of a key that comes twice the last row counts. `rows` has
   // `row_bytes()` for each.
@@ -118,9 +131,6 @@ class MapTable {
  private:
   using Line = std::array<std::byte, 64>;
 
-  // A lookup of one key is all inlined where it is as it nearly always is: the less it executes,
-  // the more of them wait for memory at once. What is left are the functions named "slowly".
-
   /// Whether what the index said first is all there is to say about the key.
   [[nodiscard]] bool is_sure(Number first, std::int64_t key) const noexcept {
     return first == MapRows::kNone || (first != MapIndex::kUnsure && rows_.key(first) == key);
@@ -128,8 +138,6 @@ class MapTable {
   [[nodiscard]] Number find(std::int64_t key, std::uint64_t hash) const noexcept {
     return index_.find(hash, [&](Number number) { return rows_.key(number) == key; });
   }
-  [[gnu::noinline]] bool get_slowly(std::int64_t key, std::byte* row) const noexcept;
-  [[gnu::noinline]] void put_slowly(std::int64_t key, const std::byte* row);
   template <bool kToWrite, class Visit>
   void look_up(std::span<const std::int64_t> keys, Visit&& visit) const;
   void put(std::int64_t key, std::uint64_t hash, const std::byte* row);
@@ -137,12 +145,8 @@ class MapTable {
     rows_.mark_changed(number);
     copy_row(rows_.row(number), row);
   }
-  void copy_lines(std::byte* to, const std::byte* from) const noexcept {
-    const std::byte* end = to + row_lines_ * sizeof(Line);
-    for (; to != end; to += sizeof(Line), from += sizeof(Line)) std::memcpy(to, from, sizeof(Line));
-  }
   void copy_row(std::byte* to, const std::byte* from) const noexcept {
-    if (row_lines_ != 0) return copy_lines(to, from);
+    if (line_bytes_ == row_bytes()) return copy_lines(to, from, line_bytes_);
     std::memcpy(to, from, row_bytes());
   }
   bool erase(std::int64_t key, std::uint64_t hash);
@@ -151,7 +155,7 @@ class MapTable {
   MapIndex index_;
   MapRows rows_;
   std::vector<std::byte> default_row_;
-  std::size_t row_lines_ = 0;         ///< of a row that is copied line by line, else 0
+  std::size_t line_bytes_;
   std::vector<std::int64_t> erased_;  ///< those in flight come first
   std::size_t erased_in_flight_ = 0;  ///< how many of them
   bool in_flight_ = false;

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <sstream>
 
 #include "cairn/error.hpp"
+#include "storage/stored_object.hpp"
 
 namespace cairn::storage {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::string_view kRank = "rank:";
 constexpr std::string_view kStructure = "structure:";
@@ -60,59 +58,65 @@ bool parse_dimensions(std::string_view text, Box& box, Shape& shape) {
   return true;
 }
 
-[[noreturn]] void refuse(const std::string& where, const std::string& why) {
-  throw Error(ErrorCode::damaged, where + ": " + why);
+std::string rank_word(const LoneMark& mark) {
+  return std::string(kRank) + std::to_string(mark.rank) + '/' + std::to_string(mark.ranks);
 }
 
-/// What one file of a set says of itself, where that fits its name.
-Identity identity_of(const fs::path& path, const policy::LoneName& name) {
-  const Identity identity = identity_at(path, false);
-  const policy::CheckpointName expected = policy::breakpoint_of(name);
-  const policy::CheckpointName told = name_of(identity, expected);
-  if (told == expected) return identity;
-  refuse(path.string(), "it holds a part of the checkpoint " + policy::stem(told) +
-                            ", not of the one it is named for");
+std::string structure_word(const LoneMark& mark) {
+  return std::string(kStructure) + in_hex(mark.structure[0]) + in_hex(mark.structure[1]);
+}
+
+std::string updates_word(const LoneMark& mark) {
+  return std::string(kUpdates).append(mark.updates_marked ? kMarked : kUnmarked);
+}
+
+/// Whether it begins as one of the three; puts to `mark` what it seems to say. Only if the mark gives
+/// that word again, it does.
+bool is_word_of(LoneMark& mark, std::string_view word) {
+  if (take(word, kRank)) {
+    mark.rank = take_number(word).value_or(0);
+    take(word, "/");
+    mark.ranks = take_number(word).value_or(0);
+  } else if (take(word, kStructure)) {
+    for (std::size_t i = 0; i < mark.structure.size(); ++i) {
+      std::string_view half = word.substr(std::min(i * kHexDigits, word.size()), kHexDigits);
+      mark.structure[i] = take_number(half, 16).value_or(0);
+    }
+  } else if (take(word, kUpdates)) {
+    mark.updates_marked = word == kMarked;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+[[noreturn]] void refuse(const std::string& where, const std::string& why) {
+  throw Error(ErrorCode::damaged, where + ": " + why);
 }
 
 }  // namespace
 
 void put_mark(const LoneMark& mark, Record& record) {
   record.required_features = kLoneShardFeature;
-  std::ostringstream words;
-  words << kRank << mark.rank << '/' << mark.ranks << ' ' << kStructure
-        << in_hex(mark.structure[0]) << in_hex(mark.structure[1]) << ' ' << kUpdates
-        << (mark.updates_marked ? kMarked : kUnmarked);
-  record.optional_features = words.str();
+  record.optional_features = rank_word(mark) + ' ' + structure_word(mark) + ' ' + updates_word(mark);
 }
 
 std::optional<LoneMark> mark_of(const Record& record, const std::string& where) {
   if (record.required_features != kLoneShardFeature) return std::nullopt;
   LoneMark mark;
-  bool has_rank = false;
-  bool has_structure = false;
+  std::size_t known = 0;
   std::istringstream words(record.optional_features);
   for (std::string word; words >> word;) {
-    std::string_view rest = word;
-    if (take(rest, kRank)) {
-      const auto rank = take_number(rest);
-      const bool slash = take(rest, "/");
-      const auto ranks = take_number(rest);
-      has_rank = rank && slash && ranks && *rank < *ranks && rest.empty();
-      mark.rank = rank.value_or(0);
-      mark.ranks = ranks.value_or(1);
-    } else if (take(rest, kStructure)) {
-      if (rest.size() != 2 * kHexDigits) break;
-      for (std::size_t i = 0; i < 2; ++i) {
-        std::string_view half = rest.substr(i * kHexDigits, kHexDigits);
-        mark.structure[i] = take_number(half, 16).value_or(0);
-        has_structure = half.empty();
-      }
-    } else if (take(rest, kUpdates)) {
-      mark.updates_marked = rest == kMarked;
-    }
+    if (is_word_of(mark, word)) ++known;
   }
-  if (!has_rank || !has_structure) {
-    refuse(where, "it is a lone shard that does not say of which rank or structure");
+  // Each is there, and once; what another version adds is none of ours.
+  constexpr std::array<std::string (*)(const LoneMark&), 3> kWords{rank_word, structure_word,
+                                                                  updates_word};
+  const bool is_whole = known == kWords.size() && std::ranges::all_of(kWords, [&](auto word_of) {
+                          return has_word(record.optional_features, word_of(mark));
+                        });
+  if (!is_whole || mark.rank >= mark.ranks) {
+    refuse(where, "it is a lone shard that does not say of which rank, structure and updates");
   }
   return mark;
 }
@@ -137,67 +141,17 @@ LonePiece lone_piece(const PlacedTensor& dataset, const std::string& where) {
     const std::string_view inside =
         std::string_view(dataset.name).substr(open + 1, dataset.name.size() - open - 2);
     piece.tensor.name = dataset.name.substr(0, open);
-    // The name it would have must be the one it has: one box has one name.
+    // The name it would have must be the one it has: one box has one name. A text is never cut.
     if (parse_dimensions(inside, piece.box, piece.tensor.shape) &&
         piece.box.extent == dataset.shape &&
-        lone_piece_name(piece.tensor.name, piece.box, piece.tensor.shape) == dataset.name) {
+        lone_piece_name(piece.tensor.name, piece.box, piece.tensor.shape) == dataset.name &&
+        (!dataset.is_text || piece.tensor.shape == dataset.shape)) {
+      static_cast<void>(checked_bytes(piece.tensor.shape, piece.tensor.dtype,
+                                      where + ": " + dataset.name));
       return piece;
     }
   }
   refuse(where, label(dataset) + " is no piece of a tensor: expected a name like w[0:2/4]");
-}
-
-std::optional<policy::LoneName> lone_name_of(const fs::path& path) {
-  return policy::parse_lone_name(path.filename().string());
-}
-
-std::vector<Found> list_lone_sets(const fs::path& directory) {
-  std::map<std::string, Found> sets;
-  for (const fs::path& path : entries_of(directory)) {
-    auto name = lone_name_of(path);
-    if (!name || !name->rank) continue;
-    policy::LoneName of_set = *name;
-    of_set.rank.reset();
-    const std::string set = policy::format(of_set);
-    Found& found = sets.try_emplace(set, Found{.path = directory / set,
-                                               .name = policy::breakpoint_of(*name),
-                                               .identity = std::nullopt,
-                                               .problem = std::nullopt,
-                                               .is_lone = true})
-                       .first->second;
-    try {
-      const Identity identity = identity_of(path, *name);
-      if (!found.identity || found.identity->sequence < identity.sequence ||
-          (found.identity->sequence == identity.sequence &&
-           found.identity->saved_at < identity.saved_at)) {
-        found.identity = identity;
-      }
-    } catch (const Error& error) {
-      found.problem = error;
-    }
-  }
-  std::vector<Found> all;
-  for (auto& [set, found] : sets) {
-    if (found.identity) found.problem.reset();
-    all.push_back(std::move(found));
-  }
-  return all;
-}
-
-std::vector<fs::path> lone_files(const fs::path& set) {
-  const auto name = lone_name_of(set);
-  std::vector<std::pair<std::uint64_t, fs::path>> files;
-  for (const fs::path& path : entries_of(set.parent_path())) {
-    auto one = lone_name_of(path);
-    if (!one || !one->rank) continue;
-    const std::uint64_t rank = *one->rank;
-    one->rank.reset();
-    if (one == name) files.emplace_back(rank, path);
-  }
-  std::ranges::sort(files);
-  std::vector<fs::path> paths;
-  for (auto& [rank, path] : files) paths.push_back(std::move(path));
-  return paths;
 }
 
 }  // namespace cairn::storage
