@@ -78,7 +78,7 @@ TEST_P(MapMoves, KeysGoToAnotherRankThenTheyComeBackFromIt) {
   expect_restored(GetParam(), 3);
 }
 
-/// A save in between failed, so that the rank that had it last and the one before have both erased it.
+/// A save in between failed, so that the one that had it and the one before have both erased it.
 TEST_P(MapMoves, AKeyIsErasedOnTwoRanksThenItIsGone) {
   if (ranks() == 1) GTEST_SKIP();
   State state;

@@ -165,8 +165,8 @@ class Load {
     claims_.push_back({{std::move(name), dtype, shape, Family::map_parameter}, {zeros, zeros}});
   }
 
-  /// Collective. Of the maps, those whose parts all match stay; what they are filled from is found by
-  /// name.
+  /// Collective. Of the maps, those whose parts all match stay; what they are filled from is found
+  /// by name.
   void keep_matching_maps() {
     std::size_t at = asked_;
     std::erase_if(maps_, [&](const MapToLoad&) {

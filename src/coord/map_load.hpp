@@ -19,8 +19,8 @@ struct MapToLoad {
   MapParameter* map;
 };
 
-/// How many rows ranks hand out at a time. All may be one rank's: it gets 16 MiB then, or of very many
-/// ranks 64 KiB each, as long as a row is not larger than that.
+/// How many rows ranks hand out at a time. All may be one rank's: it gets 16 MiB then, or of very
+/// many ranks 64 KiB each, as long as a row is not larger than that.
 std::uint64_t rows_to_hand_out(std::uint64_t row_bytes, int ranks) noexcept;
 
 /// Fills maps from a chain of checkpoints, the full one first: every rank reads its share of the

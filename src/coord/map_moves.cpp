@@ -48,8 +48,8 @@ std::vector<Bytes> tell(const MapTable& table, std::uint64_t ranks, std::uint64_
   return told;
 }
 
-/// What each rank leaves out: of the changes of a key, put ones before erased ones and then by rank,
-/// the first one counts.
+/// What each rank leaves out: of the changes of a key, put ones before erased ones and then by
+/// rank, the first one counts.
 std::vector<Bytes> judge(const std::vector<Bytes>& told) {
   std::vector<Change> changes;
   for (std::size_t rank = 0; rank < told.size(); ++rank) {
