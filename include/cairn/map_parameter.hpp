@@ -94,13 +94,14 @@ class CAIRN_API MapParameter {
                          .default_row = {bytes.begin(), bytes.end()},
                          .owner = std::move(owner)});
   }
-  /// Of a map that was moved from, only the destructor and assignment may be called.
+  /// Of a map that was moved from, only the destructor and assignment may be called. A save that is
+  /// under way goes on with the table that it began with.
   MapParameter(MapParameter&& other) noexcept;
   /// As above.
   MapParameter& operator=(MapParameter&& other) noexcept;
   ~MapParameter();
 
-  /// What it was made from, with a `default_row` that is never empty.
+  /// What it was made from, with a `default_row` that is never empty: a load puts the stored one there.
   [[nodiscard]] const MapSettings& settings() const noexcept;
   /// Bytes of a row.
   [[nodiscard]] std::size_t row_bytes() const noexcept;
@@ -158,7 +159,7 @@ class CAIRN_API MapParameter {
   /// Local. Erases all entries, and gives their memory back.
   void clear();
   /// Local. Memory for `entries` entries in all, so that putting them allocates nothing. Throws
-  /// `invalid_argument` where they are more than 2^40.
+  /// `invalid_argument` where they are more than 2^34.
   void reserve(std::uint64_t entries);
 
   /// Local. Calls `visit` for each entry, in no particular order. The row is valid during the call;
@@ -183,7 +184,7 @@ class CAIRN_API MapParameter {
   }
   [[noreturn]] void refuse_dtype(DType given) const;
 
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  ///< of one map, and of the save of it that is under way
   DType dtype_;  ///< that of the settings
 };
 

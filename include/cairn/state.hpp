@@ -62,9 +62,9 @@ class CAIRN_API State {
   }
 
   /// Local. A hash table whose keys are spread over the ranks. It is not owned and must live as long
-  /// as this State is used. Every rank of a save or load adds the same maps, under the same names and
-  /// made from the same settings; no two ranks hold the same key. A save takes the entries that are
-  /// there, whoever holds them. A load empties the map, gives it the stored default row and the
+  /// as this State is used. Every rank of a save or load adds the same maps, once each, under the same
+  /// names and made from the same settings; no two ranks hold the same key. A save takes the entries
+  /// that are there, whoever holds them. A load empties the map, gives it the stored default row and the
   /// entries that this rank owns (`MapParameter::owner`).
   State& add(std::string name, MapParameter& map);
 

@@ -1,7 +1,9 @@
 // MapParameters in asynchronous saves: a checkpoint holds the map as it was when step_end returned, and
 // what changes meanwhile goes into the next.
 #include <atomic>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "api/training.hpp"
 #include "maps/table.hpp"
@@ -48,10 +50,14 @@ class AsyncMaps : public World {
     return settings;
   }
   void expect_stored(std::uint64_t step, const MapAndTruth& expected) {
+    expect_stored(step, expected, directory());
+  }
+  static void expect_stored(std::uint64_t step, const MapAndTruth& expected,
+                            const std::filesystem::path& directory) {
     MapParameter map = MapParameter::of<std::int64_t, float>({MapAndTruth::kRow});
     State state;
     state.add("emb", map);
-    load(MPI_COMM_WORLD, path("run-1_" + std::to_string(step) + ".h5"), state);
+    load(MPI_COMM_WORLD, directory / ("run-1_" + std::to_string(step) + ".h5"), state);
     expected.expect_in(map, MPI_COMM_WORLD);
   }
   void run_steps(CheckpointSettings with, int steps) {
@@ -133,6 +139,75 @@ TEST_F(AsyncMaps, TheCheckpointObjectGoesThenTheTableTakesAnotherSave) {
   table_.change(random_, 100, 6000);
   ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", path("other"), settings());
   EXPECT_FALSE(checkpoint.save(1, state_).is_increment);
+}
+
+/// What the save froze is not what the name stands for now.
+TEST_F(AsyncMaps, TheMapIsMadeAnewMeanwhileThenTheNextSaveIsFull) {
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory(), settings());
+  table_.change(random_, 8000, 6000);
+  if (is_multiple()) holder_.gate.close();
+  static_cast<void>(checkpoint.step_end(1, state_));
+  const MapAndTruth before = std::exchange(table_, MapAndTruth());
+  table_.change(random_, 50, 6000);
+  holder_.gate.open();
+  checkpoint.wait();
+  EXPECT_FALSE(checkpoint.save(2, state_).is_increment);
+  expect_stored(1, before);
+  expect_stored(2, table_);
+}
+
+/// Another object is that map then: it knows what changed since.
+TEST_F(AsyncMaps, TheMapIsMovedAwayMeanwhileThenItsNextSaveIsAnIncrement) {
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory(), settings());
+  table_.change(random_, 8000, 6000);
+  if (is_multiple()) holder_.gate.close();
+  static_cast<void>(checkpoint.step_end(1, state_));
+  MapAndTruth moved(std::move(table_));
+  moved.change(random_, 50, 6000);
+  holder_.gate.open();
+  checkpoint.wait();
+  State state;
+  state.add("emb", moved.map());
+  EXPECT_TRUE(checkpoint.save(2, state).is_increment);
+  expect_stored(2, moved);
+}
+
+/// Map and State go; then the save is committed, or given up with the object that makes it.
+TEST_F(AsyncMaps, TheMapGoesMeanwhileThenItIsSavedNonetheless) {
+  for (const bool commits : {true, false}) {
+    std::optional<ModelCheckpoint> checkpoint(
+        std::in_place, MPI_COMM_WORLD, "run", path(commits ? "a" : "b"), settings());
+    auto table = std::make_unique<MapAndTruth>();
+    auto state = std::make_unique<State>();
+    state->add("emb", table->map());
+    table->change(random_, 8000, 6000);
+    table_.truth() = table->truth();
+    if (is_multiple()) holder_.gate.close();
+    static_cast<void>(checkpoint->step_end(1, *state));
+    checkpoint->before_update();
+    state.reset();
+    { const MapAndTruth gone(std::move(*table)); }
+    table.reset();
+    holder_.gate.open();
+    if (commits) checkpoint->wait();
+    checkpoint.reset();
+    if (commits) expect_stored(1, table_, path("a"));
+  }
+}
+
+TEST_F(AsyncMaps, ALoadIntoAMapThatIsBeingSavedIsRefused) {
+  ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", directory(), settings());
+  table_.change(random_, 8000, 6000);
+  checkpoint.save(1, state_);
+  const std::filesystem::path first = path("run-1_1.h5");
+  if (is_multiple()) holder_.gate.close();
+  static_cast<void>(checkpoint.step_end(2, state_));
+  expect_error([&] { load(MPI_COMM_WORLD, first, state_); }, ErrorCode::invalid_argument,
+               {"map_parameter \"emb\"", "while a save of it is under way", "state unchanged"});
+  table_.expect_in_own();
+  holder_.gate.open();
+  checkpoint.wait();
+  expect_stored(2, table_);
 }
 
 TEST_F(AsyncMaps, InShardsThenEachHoldsTheMapOfItsStep) {

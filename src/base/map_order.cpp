@@ -13,20 +13,21 @@ void MapOrder::visit(Visit&& visit) const {
   };
   if (which_ == Which::all) return table_->visit_all(visit_row);
   table_->visit_in_flight(visit_row);
-  for (const std::int64_t key : table_->erased_in_flight()) visit(order_of(key), MapRows::kNone);
+  for (const std::int64_t key : erased_) visit(order_of(key), MapRows::kNone);
 }
 
 MapOrder::MapOrder(const MapTable& table, Which which, unsigned bucket_bits)
-    : table_(&table), which_(which), bits_(bucket_bits), counts_(std::size_t{1} << bucket_bits) {
+    : MapOrder(table, which, bucket_bits, table.erased_in_flight()) {}
+
+MapOrder::MapOrder(const MapTable& table, Which which, unsigned bucket_bits,
+                   std::span<const std::int64_t> erased)
+    : table_(&table),
+      which_(which),
+      erased_(erased),
+      bits_(bucket_bits),
+      counts_(std::size_t{1} << bucket_bits) {
   assert((which == Which::all || table.in_flight()) && bucket_bits <= 32);
   visit([this](std::uint64_t order, MapTable::Number) { ++counts_[bucket_of(order)]; });
-}
-
-std::uint64_t MapOrder::count(const MapTable& table, Which which) {
-  if (which == Which::all) return table.size();
-  std::uint64_t count = table.erased_in_flight().size();
-  table.visit_in_flight([&count](MapTable::Number) { ++count; });
-  return count;
 }
 
 unsigned MapOrder::bits_for(std::uint64_t entries, std::uint64_t most) {

@@ -30,6 +30,9 @@ class MapOrder {
 
   /// With 2^`bucket_bits` buckets, at most 2^32.
   MapOrder(const MapTable& table, Which which, unsigned bucket_bits);
+  /// The same with other erased keys than the table's. They must stay.
+  MapOrder(const MapTable& table, Which which, unsigned bucket_bits,
+           std::span<const std::int64_t> erased);
 
   /// Bits for buckets of at most `most` entries on average, when there are `entries` over all
   /// ranks.
@@ -45,8 +48,6 @@ class MapOrder {
   [[nodiscard]] std::size_t bucket_of(std::uint64_t order) const noexcept {
     return bits_ == 0 ? 0 : order >> (64 - bits_);
   }
-  /// How many there are, without making an order.
-  static std::uint64_t count(const MapTable& table, Which which);
 
  private:
   template <class Visit>
@@ -54,6 +55,7 @@ class MapOrder {
 
   const MapTable* table_;
   Which which_;
+  std::span<const std::int64_t> erased_;
   unsigned bits_;
   std::vector<std::uint64_t> counts_;
 };

@@ -131,7 +131,7 @@ void for_wide_keys(const MapKeys& keys, Visit&& visit) {
 MapParameter::MapParameter(MapSettings settings) : dtype_(settings.dtype) {
   settings.default_row.resize(row_bytes_of(settings));
   MapTable table(settings.default_row);
-  impl_ = std::make_unique<Impl>(Impl{std::move(settings), std::move(table)});
+  impl_ = std::make_shared<Impl>(Impl{std::move(settings), std::move(table)});
 }
 
 MapParameter::MapParameter(MapParameter&& other) noexcept = default;

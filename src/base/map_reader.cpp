@@ -48,6 +48,13 @@ std::vector<std::uint64_t> begins_of(std::span<const std::uint64_t> counts) {
   return begins;
 }
 
+std::uint64_t MapSource::count() const {
+  if (which == MapOrder::Which::all) return table->size();
+  std::uint64_t count = erased.size();
+  table->visit_in_flight([&count](MapTable::Number) { ++count; });
+  return count;
+}
+
 std::size_t MapSource::entry_bytes(MapPart part) const noexcept {
   if (part == MapPart::statuses) return 1;
   if (part == MapPart::keys) return narrow_keys ? sizeof(std::int32_t) : sizeof(std::int64_t);
@@ -69,7 +76,7 @@ void MapSource::copy(MapPart part, std::span<const MapOrder::Entry> entries,
 
 MapReader::MapReader(const MapSource& source, unsigned bucket_bits)
     : source_(source),
-      order_(*source.table, source.which, bucket_bits),
+      order_(*source.table, source.which, bucket_bits, source.erased),
       begins_(begins_of(order_.counts())) {}
 
 std::span<const MapOrder::Entry> MapReader::entries(std::size_t first, std::size_t last) {

@@ -17,7 +17,10 @@ struct MapSource {
   const MapTable* table = nullptr;
   MapOrder::Which which = MapOrder::Which::all;
   bool narrow_keys = false;  ///< int32
+  std::span<const std::int64_t> erased{};  ///< of what has changed; the keys must stay
 
+  /// How many entries there are.
+  [[nodiscard]] std::uint64_t count() const;
   /// Bytes of an entry in one of the last three.
   [[nodiscard]] std::size_t entry_bytes(MapPart part) const noexcept;
   /// Whether a part is the same whatever the entries are: zeros.

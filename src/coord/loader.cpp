@@ -17,11 +17,14 @@
 #include "base/append_entries.hpp"
 #include "base/map_access.hpp"
 #include "base/map_datasets.hpp"
+#include "codec/sha256.hpp"
 #include "coord/chain.hpp"
 #include "coord/fill.hpp"
 #include "coord/load_steps.hpp"
 #include "coord/map_load.hpp"
+#include "coord/map_set.hpp"
 #include "coord/match.hpp"
+#include "coord/step_vote.hpp"
 #include "coord/stored.hpp"
 #include "coord/tell.hpp"
 #include "coord/together.hpp"
@@ -43,6 +46,7 @@ class Load {
     const auto begin = std::chrono::steady_clock::now();
     enter(Phase::planning);
     with_state_unchanged([&] {
+      check_maps();
       open();
       run_together(comm_, [&] {
         claims_ = claims_to_fill(wanted_);
@@ -76,6 +80,19 @@ class Load {
                                          options_.accept_unmarked_breakpoint});
     path_ = stored_.path;
     run_together(comm_, [&] { fill_.emplace(comm_, stored_, options_); });
+  }
+
+  /// Collective. All ranks fill the same maps, in one order.
+  void check_maps() {
+    wanted_maps_ = same_maps(comm_, wanted_);
+    run_together(comm_, [&] {
+      for (const State::Map& map : wanted_maps_) {
+        if (!MapAccess::table(*map.map).in_flight()) continue;
+        throw Error(ErrorCode::invalid_argument,
+                    label(Family::map_parameter, map.name) +
+                        " is given to a load while a save of it is under way");
+      }
+    });
   }
 
   /// Rank 0 reads the plain values of append_info for all.
@@ -127,7 +144,7 @@ class Load {
   /// The maps that are asked for and are there; of those of the full checkpoint and the increments.
   void look_for_maps() {
     const std::vector<StoredMap> there = maps_in_file(stored_);
-    for (const State::Map& map : wanted_.maps()) {
+    for (const State::Map& map : wanted_maps_) {
       const MapSettings& settings = map.map->settings();
       const auto name = name_in_file(map.name, options_);
       const auto found = std::ranges::find_if(
@@ -148,7 +165,8 @@ class Load {
     claims_.push_back({{std::move(name), dtype, shape, Family::map_parameter}, {zeros, zeros}});
   }
 
-  /// Of the maps, those whose parts all match stay; what they are filled from is found by name.
+  /// Collective. Of the maps, those whose parts all match stay; what they are filled from is found
+  /// by name.
   void keep_matching_maps() {
     std::size_t at = asked_;
     std::erase_if(maps_, [&](const MapToLoad&) {
@@ -158,6 +176,14 @@ class Load {
     });
     claims_.resize(asked_);
     match_.places.resize(asked_);
+    if (wanted_maps_.empty()) return;
+    std::uint64_t digest = 0;
+    run_together(comm_, [&] {
+      WireWriter writer;
+      for (const MapToLoad& map : maps_) writer.put_text(map.stored_name);
+      digest = WireReader(codec::sha256(writer.take())).get<std::uint64_t>();
+    });
+    check_same(comm_, digest, "the MapParameters that a load fills (the filter's choice)");
   }
 
   /// Collective. Opens what an increment goes back to, and asks for the default rows.
@@ -208,7 +234,7 @@ class Load {
     }
     load.add(stored_, *fill_);
     for (std::size_t i = 0; i < maps_.size(); ++i) {
-      MapAccess::table(*maps_[i].map).set_default_row(default_rows_[i]);
+      MapAccess::set_default_row(*maps_[i].map, default_rows_[i]);
     }
     load.finish(stored_);
   }
@@ -263,6 +289,7 @@ class Load {
   std::filesystem::path path_;
   State wanted_;  ///< the state, what of append_info is to be filled, and on rank 0 `plain_values_`
   const LoadOptions& options_;
+  std::vector<State::Map> wanted_maps_;  ///< by name, the same on all ranks
   Stored stored_;
   std::optional<Fill> fill_;
   std::vector<plan::Claim> claims_;

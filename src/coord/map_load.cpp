@@ -7,6 +7,7 @@
 
 #include "base/append_entries.hpp"
 #include "base/map_access.hpp"
+#include "coord/map_set.hpp"
 #include "coord/together.hpp"
 
 namespace cairn::coord {
@@ -15,6 +16,7 @@ namespace {
 /// Keys of a rank that are in memory at a time; for each its rows come in windows of so many bytes.
 constexpr std::uint64_t kKeysAtATime = std::uint64_t{1} << 20;
 constexpr std::uint64_t kRowBytesAtATime = std::uint64_t{16} << 20;
+constexpr std::uint64_t kLeastHandedOut = std::uint64_t{64} << 10;
 
 State::Entry entry_of(const TensorInfo& tensor, std::uint64_t first, std::uint64_t last,
                       std::byte* memory) {
@@ -47,6 +49,11 @@ struct MapLoad::Window {
   Bytes rows;
 };
 
+std::uint64_t rows_to_hand_out(std::uint64_t row_bytes, int ranks) noexcept {
+  const std::uint64_t share = kRowBytesAtATime / static_cast<std::uint64_t>(ranks);
+  return std::max<std::uint64_t>(std::max(share, kLeastHandedOut) / row_bytes, 1);
+}
+
 const StoredMap& stored_map(const Stored& stored, std::span<const StoredMap> maps,
                             const MapToLoad& map) {
   const auto found = std::ranges::find(maps, map.stored_name, &StoredMap::name);
@@ -73,12 +80,12 @@ void MapLoad::begin() {
 
 void MapLoad::finish(const Stored& stored) {
   run_together(comm_, [&] {
-    const codec::Digest since = storage::digest_of(stored.identity);
+    const codec::Digest digest = storage::digest_of(stored.identity);
     for (const MapToLoad& map : maps_) {
       MapTable& table = MapAccess::table(*map.map);
       table.freeze();
       table.commit();
-      table.set_since(since);
+      table.set_since(since_of(digest, map.stored_name));
     }
   });
 }
@@ -108,7 +115,7 @@ void MapLoad::add_map(const Stored& stored, const StoredMap& map, MapParameter& 
       window.row_first = std::min(window.last, window.first + row);
       window.row_last = std::min(window.last, window.row_first + rows_at_a_time);
       read_rows(stored, map, window, fill);
-      hand_out(stored, window, to);
+      hand_out(stored, window, std::min(rows_at_a_time, length - row), to);
     }
   }
 }
@@ -227,13 +234,24 @@ std::uint64_t apply(const Bytes& bytes, MapTable& table) {
 
 }  // namespace
 
+/// Collective. The rows that were read, `length` on the rank with most.
+void MapLoad::hand_out(const Stored& stored, const Window& window, std::uint64_t length,
+                       MapParameter& to) {
+  const std::uint64_t at_a_time = rows_to_hand_out(to.row_bytes(), comm_.size());
+  for (std::uint64_t row = 0; row < length; row += at_a_time) {
+    const std::uint64_t first = std::min(window.row_last, window.row_first + row);
+    hand_out_some(stored, window, first, std::min(window.row_last, first + at_a_time), to);
+  }
+}
+
 /// Collective.
-void MapLoad::hand_out(const Stored& stored, const Window& window, MapParameter& to) {
+void MapLoad::hand_out_some(const Stored& stored, const Window& window, std::uint64_t first,
+                            std::uint64_t last, MapParameter& to) {
   const std::size_t row_bytes = to.row_bytes();
   std::vector<Bytes> parcels;
   run_together(comm_, [&] {
     std::vector<Parcel> by_rank(static_cast<std::size_t>(comm_.size()));
-    for (std::uint64_t i = window.row_first; i < window.row_last; ++i) {
+    for (std::uint64_t i = first; i < last; ++i) {
       const std::int64_t key = window.keys[i - window.first];
       Parcel& parcel = by_rank[static_cast<std::size_t>(to.owner(key, comm_.size()))];
       if (!window.statuses.empty() && window.statuses[i - window.first] == 2) {

@@ -19,6 +19,10 @@ struct MapToLoad {
   MapParameter* map;
 };
 
+/// How many rows ranks hand out at a time. All may be one rank's: it gets 16 MiB then, or of very
+/// many ranks 64 KiB each, as long as a row is not larger than that.
+std::uint64_t rows_to_hand_out(std::uint64_t row_bytes, int ranks) noexcept;
+
 /// Fills maps from a chain of checkpoints, the full one first: every rank reads its share of the
 /// entries, a window at a time, and hands each to the rank that owns its key.
 class MapLoad {
@@ -39,7 +43,10 @@ class MapLoad {
   void read(const Stored& stored, Fill& fill, State& state, std::vector<std::size_t> places) const;
   void read_keys(const Stored& stored, const StoredMap& map, Window& window, Fill& fill) const;
   void read_rows(const Stored& stored, const StoredMap& map, Window& window, Fill& fill) const;
-  void hand_out(const Stored& stored, const Window& window, MapParameter& to);
+  void hand_out(const Stored& stored, const Window& window, std::uint64_t length,
+                MapParameter& to);
+  void hand_out_some(const Stored& stored, const Window& window, std::uint64_t first,
+                     std::uint64_t last, MapParameter& to);
 
   const Comm& comm_;
   std::span<const MapToLoad> maps_;

@@ -7,8 +7,8 @@
 
 #include "base/append_entries.hpp"
 #include "base/map_access.hpp"
-#include "codec/sha256.hpp"
-#include "coord/step_vote.hpp"
+#include "coord/map_moves.hpp"
+#include "coord/map_set.hpp"
 #include "coord/together.hpp"
 
 namespace cairn::coord {
@@ -16,17 +16,6 @@ namespace {
 
 /// Bytes of blocks that are fed at a time.
 constexpr std::uint64_t kWindowBytes = std::uint64_t{8} << 20;
-
-std::uint64_t digest_of(const std::vector<State::Map>& maps) {
-  WireWriter writer;
-  for (const auto& [name, map] : maps) {
-    const MapSettings& settings = map->settings();
-    writer.put_text(name).put(settings.key_dtype).put(settings.dtype);
-    writer.put_all(std::span<const std::uint64_t>(settings.row_shape));
-    writer.put_all(MapAccess::table(*map).default_row());
-  }
-  return WireReader(codec::sha256(writer.take())).get<std::uint64_t>();
-}
 
 Shape with_rows(std::uint64_t rows, const Shape& row_shape) {
   Shape shape{rows};
@@ -61,8 +50,8 @@ class MapSave::LocalFeed {
       constexpr unsigned kMostBits = 20;
       reader_.reset();
       at_ = map;
-      const std::uint64_t count = MapOrder::count(*source.table, source.which);
-      reader_.emplace(source, std::min(MapOrder::bits_for(count, kBucketEntries), kMostBits));
+      const unsigned bits = MapOrder::bits_for(source.count(), kBucketEntries);
+      reader_.emplace(source, std::min(bits, kMostBits));
     }
     reader_->read(part, first, last, out);
   }
@@ -75,91 +64,81 @@ class MapSave::LocalFeed {
 
 MapSave::MapSave(const Comm& comm, const State& state, SaveKind kind, bool incremental,
                  storage::Record& record)
-    : comm_(comm), state_(state) {
+    : comm_(comm), state_(state), plain_entries_(state.entries().size()) {
   incremental = incremental && record.kind != storage::CheckpointKind::breakpoint;
   if (!incremental) record.chain = {};
-  if (all_of<std::uint64_t>(comm, state.maps().size(), MPI_MAX) == 0) {
+  sorted_ = same_maps(comm, state);
+  if (sorted_.empty()) {
     record.chain = {};
     return;
   }
-  sorted_ = state.maps();
-  std::ranges::sort(sorted_, {}, &State::Map::name);
-  check_same_maps();
+  run_together(comm, [this] {
+    for (const State::Map& map : sorted_) held_.emplace_back(MapAccess::share(*map.map));
+  });
   if (incremental) freeze();
-  decide(incremental, record);
+  decide(record);
   const bool is_increment = record.chain.is_increment();
   run_together(comm, [&] { count(is_increment ? MapOrder::Which::changed : MapOrder::Which::all); });
-  for (FedMap& map : maps_) map.total = all_of<std::uint64_t>(comm, map.total, MPI_SUM);
+  if (is_increment) leave_out_moved();
+  for (FedMap& map : maps_) map.total = all_of<std::uint64_t>(comm, map.source.count(), MPI_SUM);
   tell(record);
+  if (incremental) expect_commit(record);
   add_entries(kind);
 }
 
-MapSave::~MapSave() {
-  if (!is_frozen_) return;
-  for (const State::Map& map : sorted_) MapAccess::table(*map.map).abandon();
+void MapSave::commit() noexcept {
+  for (Held& held : held_) held.commit();
+  held_.clear();
+  erased_ = {};
 }
 
-void MapSave::commit(const storage::Record& record) noexcept {
-  if (!std::exchange(is_frozen_, false)) return;
-  const codec::Digest since = storage::digest_of(record);
-  for (const State::Map& map : sorted_) {
-    MapTable& table = MapAccess::table(*map.map);
-    table.commit();
-    table.set_since(since);
+/// Collective. All are frozen, or this is not made and they are given back.
+void MapSave::freeze() {
+  run_together(comm_, [this] {
+    for (Held& held : held_) held.freeze();
+  });
+}
+
+/// Collective. An increment is one on what all tables have known since, by the names they have now.
+void MapSave::decide(storage::Record& record) const {
+  const storage::Chain& chain = record.chain;
+  if (!chain.is_increment()) {
+    record.chain = {};
+    return;
+  }
+  std::int32_t mine = 1;
+  run_together(comm_, [&] {
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      const auto since = since_of(chain.parent_digest, sorted_[i].name);
+      if (held_[i].table().since() != since) mine = 0;
+    }
+  });
+  if (all_of<std::int32_t>(comm_, mine, MPI_MIN) == 0) record.chain = {};
+}
+
+/// Collective. So that `commit` has nothing to do that may fail.
+void MapSave::expect_commit(const storage::Record& record) {
+  run_together(comm_, [&] {
+    const codec::Digest digest = storage::digest_of(record);
+    for (std::size_t i = 0; i < held_.size(); ++i) {
+      held_[i].expect(since_of(digest, sorted_[i].name));
+    }
+  });
+}
+
+void MapSave::count(MapOrder::Which which) {
+  erased_.resize(held_.size());
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const bool narrow = sorted_[i].map->settings().key_dtype == DType::int32;
+    maps_.push_back({sorted_[i].name, {&held_[i].table(), which, narrow}});
   }
 }
 
 /// Collective.
-void MapSave::check_same_maps() const {
-  run_together(comm_, [this] {
-    for (std::size_t i = 0; i < sorted_.size(); ++i) {
-      const std::string& name = sorted_[i].name;
-      if (!name.empty() && (i == 0 || sorted_[i - 1].name != name)) continue;
-      throw Error(ErrorCode::invalid_argument,
-                  label(Family::map_parameter, name) +
-                      (name.empty() ? ": a name must not be empty" : " is in the State twice"));
-    }
-  });
-  check_same(comm_, digest_of(sorted_),
-             "the MapParameters of a State (names, key_dtype, dtype, row_shape, default_row)");
-}
-
-/// Collective. All are frozen, or none is.
-void MapSave::freeze() {
-  std::size_t frozen = 0;
-  const auto failed = attempt([&] {
-    for (const State::Map& map : sorted_) {
-      MapAccess::table(*map.map).freeze();
-      ++frozen;
-    }
-  });
-  try {
-    settle(comm_, failed);
-  } catch (...) {
-    for (std::size_t i = 0; i < frozen; ++i) MapAccess::table(*sorted_[i].map).abandon();
-    throw;
-  }
-  is_frozen_ = true;
-}
-
-/// Collective. An increment is one on what all tables have known since.
-void MapSave::decide(bool incremental, storage::Record& record) const {
-  const storage::Chain& chain = record.chain;
-  if (!incremental || !chain.is_increment()) {
-    record.chain = {};
-    return;
-  }
-  const bool mine = std::ranges::all_of(sorted_, [&](const State::Map& map) {
-    return MapAccess::table(*map.map).since() == chain.parent_digest;
-  });
-  if (all_of<std::int32_t>(comm_, mine ? 1 : 0, MPI_MIN) == 0) record.chain = {};
-}
-
-void MapSave::count(MapOrder::Which which) {
-  for (const State::Map& map : sorted_) {
-    const MapTable& table = MapAccess::table(*map.map);
-    const bool narrow = map.map->settings().key_dtype == DType::int32;
-    maps_.push_back({map.name, {&table, which, narrow}, MapOrder::count(table, which)});
+void MapSave::leave_out_moved() {
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    erased_[i] = erased_to_save(comm_, held_[i].table());
+    maps_[i].source.erased = erased_[i];
   }
 }
 
@@ -205,9 +184,7 @@ void MapSave::add_entries(SaveKind kind) {
 /// Collective. In shards each rank has its own entries, those of lower ranks before them.
 std::vector<MapSave::OwnPlace> MapSave::own_places() const {
   WireWriter writer;
-  for (const FedMap& map : maps_) {
-    writer.put(MapOrder::count(*map.source.table, map.source.which));
-  }
+  for (const FedMap& map : maps_) writer.put(map.source.count());
   const Bytes mine = writer.take();
   const auto ranks = static_cast<std::size_t>(comm_.size());
   const std::vector<Bytes> told = comm_.exchange(std::vector<Bytes>(ranks, mine));
@@ -338,7 +315,7 @@ std::vector<MapFeed::Need> MapSave::needs(const plan::Routes& routes, const Wind
 
 void MapSave::need_piece(const plan::Holding& holding, std::uint64_t block,
                          std::uint64_t block_bytes, std::vector<MapFeed::Need>& needs) const {
-  if (holding.entry < plain_entries()) return;
+  if (holding.entry < plain_entries_) return;
   const auto& [map, part, bytes] = pieces_[holding.entry - plain_entries()];
   if (part == MapPart::default_row) return;
   const std::uint64_t first = bytes_before(holding.image, block * block_bytes);

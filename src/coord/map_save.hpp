@@ -6,8 +6,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/map_table.hpp"
 #include "base/slice_access.hpp"
 #include "cairn/error.hpp"
 #include "cairn/state.hpp"
@@ -29,7 +31,8 @@ namespace cairn::coord {
 /// entries, in their order, when their turn comes.
 ///
 /// A save of a series of increments freezes the marks of change when it begins. They are committed by
-/// `commit`, or given back when this goes.
+/// `commit`, or given back when this goes. Until then it keeps the tables, whatever becomes of the
+/// MapParameters.
 class MapSave {
  public:
   /// Collective. `incremental`: the save belongs to such a series; `record.chain` then says which
@@ -40,12 +43,12 @@ class MapSave {
           storage::Record& record);
   MapSave(const MapSave&) = delete;
   MapSave& operator=(const MapSave&) = delete;
-  ~MapSave();
+  ~MapSave() = default;
 
   /// The state with the maps as entries, behind all others.
   [[nodiscard]] const State& entries() const noexcept { return with_maps_ ? *with_maps_ : state_; }
   /// How many there are of the others.
-  [[nodiscard]] std::size_t plain_entries() const noexcept { return state_.entries().size(); }
+  [[nodiscard]] std::size_t plain_entries() const noexcept { return plain_entries_; }
   /// Whether ranks exchange entries.
   [[nodiscard]] bool exchanges() const noexcept { return feed_ != nullptr; }
 
@@ -57,11 +60,39 @@ class MapSave {
   /// Local, or collective where `exchanges`. All that `capture.take` does.
   void capture(Capture& capture, std::span<const SliceAccess> slices, const plan::Routes& routes);
 
-  /// Local. The save is committed, as `record` has it.
-  void commit(const storage::Record& record) noexcept;
+  /// Local. The save is committed, as the record had it at the begin. Lets go of the tables.
+  void commit() noexcept;
 
  private:
   class LocalFeed;
+  /// A table; what is frozen of it, and not committed, is given back when this goes.
+  class Held {
+   public:
+    explicit Held(std::shared_ptr<MapTable> table) : table_(std::move(table)) {}
+    Held(Held&& other) noexcept = default;
+    Held& operator=(Held&&) = delete;
+    ~Held() {
+      if (table_ && is_frozen_) table_->abandon();
+    }
+
+    [[nodiscard]] const MapTable& table() const noexcept { return *table_; }
+    void freeze() {
+      table_->freeze();
+      is_frozen_ = true;
+    }
+    /// What the table's marks count since when it is committed.
+    void expect(const MapTable::Since& since) noexcept { since_ = since; }
+    void commit() noexcept {
+      if (!std::exchange(is_frozen_, false)) return;
+      table_->commit();
+      table_->set_since(since_);
+    }
+
+   private:
+    std::shared_ptr<MapTable> table_;
+    MapTable::Since since_{};
+    bool is_frozen_ = false;
+  };
   /// What an entry behind the plain ones is about.
   struct Piece {
     std::uint32_t map;
@@ -80,10 +111,11 @@ class MapSave {
     std::uint64_t count = 0;
   };
 
-  void check_same_maps() const;
   void freeze();
-  void decide(bool incremental, storage::Record& record) const;
+  void decide(storage::Record& record) const;
+  void expect_commit(const storage::Record& record);
   void count(MapOrder::Which which);
+  void leave_out_moved();
   void tell(storage::Record& record) const;
   void add_entries(SaveKind kind);
   [[nodiscard]] std::vector<OwnPlace> own_places() const;
@@ -98,13 +130,15 @@ class MapSave {
 
   const Comm& comm_;
   const State& state_;
-  std::vector<State::Map> sorted_;  ///< by name
+  std::size_t plain_entries_;
+  std::vector<State::Map> sorted_;  ///< by name; the maps themselves may go when this is made
+  std::vector<Held> held_;          ///< the tables of these
+  std::vector<std::vector<std::int64_t>> erased_;  ///< of each, the keys that an increment says are
   std::vector<FedMap> maps_;
   std::optional<State> with_maps_;
   std::vector<Piece> pieces_;  ///< of the entries behind the plain ones
   std::unique_ptr<MapFeed> feed_;
   std::shared_ptr<LocalFeed> local_;
-  bool is_frozen_ = false;
 };
 
 }  // namespace cairn::coord

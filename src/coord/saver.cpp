@@ -93,7 +93,7 @@ SaveReport Saver::save(const Job& job) {
     sync();
     commit();
   });
-  attempt_->maps->commit(attempt_->request.record);
+  attempt_->maps->commit();
   attempt_->progress.release();
   attempt_->progress.committed();
   clean_up();
@@ -324,7 +324,7 @@ SaveReport Saver::finish(bool waits) {
     attempt_->progress.release();
     attempt_->progress.committed();
   }
-  attempt_->maps->commit(attempt_->request.record);
+  attempt_->maps->commit();
   SaveReport report = attempt_->report;
   background_.start([this] { clean_up(); });
   return report;

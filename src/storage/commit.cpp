@@ -32,6 +32,7 @@
 #include "storage/commit.hpp"
 
 #include <optional>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -108,8 +109,11 @@ Commit::Commit(fs::path final_path, policy::TemporaryName identity, bool durable
 
 Commit::~Commit() {
   if (!created_) return;
-  std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
+  try {
+    fs::remove_all(temporary_);
+  } catch (const std::exception&) {
+    // What is left is held by nobody (I4).
+  }
 }
 
 template <class Make>
@@ -205,15 +209,17 @@ void Commit::sync_parent() const {
 }
 
 void Commit::discard_replaced(Trash* trash) noexcept {  // (10)
-  for (const fs::path& path : kinds_of_name()) {
-    fs::path aside = path;
-    aside += kReplaced;
-    if (!is_there(aside)) continue;
-    try {
-      remove_checkpoint(aside, identity_, trash);
-    } catch (const Error&) {
-      // The new one is published. What is left is older, good, and counted by retention.
+  // The new one is published. What is left is older, good, and counted by retention.
+  try {
+    for (fs::path aside : kinds_of_name()) {
+      aside += kReplaced;
+      if (!is_there(aside)) continue;
+      try {
+        remove_checkpoint(aside, identity_, trash);
+      } catch (const Error&) {
+      }
     }
+  } catch (const std::exception&) {
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <thread>
 
 #include "storage/image.hpp"
@@ -95,6 +96,8 @@ bool remove_unless_held(const fs::path& path) noexcept {
     return true;
   } catch (const Error& error) {
     return error.code() == ErrorCode::not_found;
+  } catch (const std::exception&) {  // no memory to look
+    return false;
   }
 }
 

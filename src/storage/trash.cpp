@@ -1,6 +1,6 @@
 #include "storage/trash.hpp"
 
-#include <system_error>
+#include <exception>
 #include <utility>
 
 namespace cairn::storage {
@@ -8,8 +8,10 @@ namespace {
 
 /// What cannot be deleted is left to a sweep.
 void delete_tree(const std::filesystem::path& path) noexcept {
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
+  try {
+    std::filesystem::remove_all(path);
+  } catch (const std::exception&) {
+  }
 }
 
 }  // namespace

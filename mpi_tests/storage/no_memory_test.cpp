@@ -1,0 +1,65 @@
+// Where memory ends in the middle of what cannot fail, the process goes on.
+#include <memory>
+
+#include "base/ending_memory.hpp"
+#include "storage/commit.hpp"
+#include "storage/directory.hpp"
+#include "storage/sample_directory.hpp"
+#include "storage/trash.hpp"
+
+namespace cairn::storage {
+namespace {
+
+constexpr const char* kName = "CKP-1_7.h5";
+
+using cairn::test::end_memory_everywhere;
+using NoMemory = cairn::testing::DirectoryTest;
+
+TEST_F(NoMemory, ToLookWhetherAFileIsHeldThenItStaysOrIsGone) {
+  const std::filesystem::path path = at("x");
+  end_memory_everywhere([&](auto&& with_failure) {
+    put("x", "text");
+    bool gone = false;
+    with_failure([&] { gone = remove_unless_held(path); });
+    EXPECT_EQ(gone, !exists("x"));
+  });
+  EXPECT_FALSE(exists("x"));
+}
+
+TEST_F(NoMemory, ToMakeATemporaryFileThenItIsAnError) {
+  end_memory_everywhere([&](auto&& with_failure) {
+    with_failure([&] {
+      try {
+        Commit commit(at(kName), cairn::testing::sample_identity(), true);
+        static_cast<void>(commit.create());
+      } catch (const std::exception&) {
+      }
+    });
+  });
+  EXPECT_TRUE(names().empty());
+}
+
+TEST_F(NoMemory, ToDiscardWhatWasReplacedThenTheNewOneStays) {
+  end_memory_everywhere([&](auto&& with_failure) {
+    put(kName, "old");
+    Commit commit(at(kName), cairn::testing::sample_identity(), true);
+    static_cast<void>(commit.create());
+    commit.publish();
+    with_failure([&] { commit.discard_replaced(); });
+    EXPECT_EQ(text_in(kName), "");
+  });
+}
+
+TEST_F(NoMemory, ForTheTrashThenItIsDeletedOrLeftToASweep) {
+  end_memory_everywhere([&](auto&& with_failure) {
+    std::filesystem::create_directory(at("x"));
+    put("x/y", "text");
+    Trash trash;
+    std::filesystem::path given = at("x");
+    with_failure([&] { trash.put(std::move(given)); });
+  });
+  EXPECT_FALSE(exists("x"));
+}
+
+}  // namespace
+}  // namespace cairn::storage
