@@ -318,6 +318,74 @@ TEST_F(Leaving, BreakpointHonoursEverySetting) {
   }
 }
 
+TEST_F(Leaving, ProgramThatDoesNotMarkUpdatesThenNobodyKnowsAndTheBreakpointIsForWhoAsks) {
+  ModelCheckpoint checkpoint = make(leaving());
+  const auto loop = [&] {
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+      train_to(n);
+      if (n == 3) throw std::runtime_error("in the middle, for all we know");
+      static_cast<void>(checkpoint.step_end(n, state_));
+    }
+  };
+  EXPECT_THROW(checkpoint.guard(state_, loop), std::runtime_error);
+  std::vector<std::string> expected;
+  for (int r = 0; r < ranks(); ++r) {
+    expected.push_back("run-1_2_breakpoint.rank" + std::to_string(r) + "of" +
+                       std::to_string(ranks()) + ".shard");
+  }
+  EXPECT_EQ(checkpoints(), expected);
+  EXPECT_EQ(checkpoint.step_end(3, state_), Next::go_on) << "all are here, and may go on";
+  const SaveReport report = checkpoint.save(3, state_);
+  EXPECT_EQ(report.path, path("run-1_3.h5"));
+}
+
+TEST_F(Leaving, RestoreThatFailsHalfwayLeavesNothingThatIsSaved) {
+  CheckpointSettings settings = leaving();
+  settings.crc_check = true;
+  ModelCheckpoint checkpoint = make(settings);
+  EXPECT_EQ(step(checkpoint, 1), Next::go_on);
+  checkpoint.save(1, state_);
+  EXPECT_EQ(step(checkpoint, 2), Next::go_on);
+  on_root([this] {
+    std::fstream file(path("run-1_1.h5"), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(path("run-1_1.h5")) / 2));
+    file.write("spoilt", 6);
+  });
+  EXPECT_THROW(checkpoint.guard(state_, [&] { checkpoint.restore(state_); }), Error);
+  EXPECT_EQ(checkpoints(), std::vector<std::string>{"run-1_1.h5"});
+  EXPECT_THAT(witness_.passed_over.back(), HasSubstr("while values were being updated"));
+}
+
+TEST_F(Leaving, GuardInAGuardThenSavedOnce) {
+  ModelCheckpoint checkpoint = make(leaving());
+  const auto loop = [&] {
+    static_cast<void>(step(checkpoint, 1));
+    throw std::runtime_error("no more data");
+  };
+  EXPECT_THROW(checkpoint.guard(state_, [&] { checkpoint.guard(state_, loop); }),
+               std::runtime_error);
+  EXPECT_EQ(witness_.commits, 1);
+}
+
+TEST_F(Leaving, StopThatIsAgreedOnWhereTheStepThrowsThenTheNextStepStops) {
+  CheckpointSettings settings = leaving();
+  settings.save_checkpoint_steps = none;
+  settings.save_checkpoint_seconds = 1000;
+  bool is_broken = false;
+  settings.clock = [&] {
+    if (std::exchange(is_broken, false)) throw std::runtime_error("no time server");
+    return Time{};
+  };
+  ModelCheckpoint checkpoint = make(settings);
+  EXPECT_EQ(step(checkpoint, 1), Next::go_on);
+  if (rank() == ranks() - 1) std::raise(SIGUSR1);
+  is_broken = true;  // for the vote of step 2
+  EXPECT_EQ(step(checkpoint, 2), Next::go_on);
+  expect_error([&] { static_cast<void>(step(checkpoint, 3)); }, ErrorCode::io, {"no time server"});
+  EXPECT_EQ(step(checkpoint, 4), Next::stop);
+  EXPECT_EQ(checkpoints(), std::vector<std::string>{"run-1_4_breakpoint.h5"});
+}
+
 // ---- Ranks that are left alone
 
 class Alone : public Leaving {
@@ -484,6 +552,30 @@ TEST_F(Alone, BeforeTheFirstSaveThenAFreshRunDoesNotMixWithIt) {
   EXPECT_EQ(checkpoint.latest(), path("run_1-1_1.h5"));
 }
 
+TEST_F(Alone, RankThatGoesOnAfterAnErrorThenWhatItSavesBearsTheStepOfItsValues) {
+  if (ranks() == 1) return;
+  CheckpointSettings settings = leaving();
+  settings.exception_save_timeout = std::chrono::seconds{0};
+  ModelCheckpoint checkpoint = make(settings);
+  train_to(1);
+  EXPECT_EQ(checkpoint.step_end(1, state_), Next::go_on);
+  const auto loop = [&] {
+    if (rank() == ranks() - 1) throw std::runtime_error("only here");
+    train_to(2);
+    static_cast<void>(checkpoint.step_end(2, state_));  // the vote of step 1 had all voices
+    train_to(3);
+    EXPECT_THROW(static_cast<void>(checkpoint.step_end(3, state_)), Error);
+    train_to(4);
+    static_cast<void>(checkpoint.step_end(4, state_));
+  };
+  EXPECT_THROW(checkpoint.guard(state_, loop), std::exception);
+  MPI_Barrier(MPI_COMM_WORLD);
+  const std::string of = "of" + std::to_string(ranks()) + ".shard";
+  for (int r = 0; r < ranks() - 1; ++r) {
+    EXPECT_TRUE(std::filesystem::exists(path("run-1_4_breakpoint.rank" + std::to_string(r) + of)));
+  }
+}
+
 TEST_F(Leaving, RankThatLeavesIsNamedToThoseWhoWaitForIt) {
   if (ranks() == 1) return;
   CheckpointSettings settings = leaving();
@@ -560,6 +652,17 @@ TEST_F(OnFailure, SkipThenTrainingGoesOnAndTheNextTriggerSaves) {
     EXPECT_TRUE(checkpoint.wait());
     expect_newest(checkpoint, 4);
   }
+}
+
+TEST_F(OnFailure, SkipFromTheFirstStepOnThenTrainingGoesOn) {
+  CheckpointSettings settings = after_failure(OnSaveFailure::skip);
+  settings.exception_save = true;
+  ModelCheckpoint checkpoint = make(settings);
+  spoil_directory();
+  for (std::uint64_t n = 1; n <= 3; ++n) EXPECT_EQ(step(checkpoint, n), Next::go_on);
+  mend_directory();
+  EXPECT_EQ(step(checkpoint, 4), Next::go_on);
+  expect_newest(checkpoint, 4);
 }
 
 TEST_F(OnFailure, SkipAndTheClockThrowsThenAllRanksHearOfIt) {

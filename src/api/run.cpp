@@ -60,6 +60,7 @@ Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig con
     last_save_ = series_->now();
     limit_ = policy::TimeLimit(settings().stop_before, last_save_);
   });
+  step_begins();
   if (!settings().exception_save) return;
   farewell_ = std::make_unique<coord::Farewell>(comm, settings().write.deadline);
   lone_saver_ = std::make_unique<coord::Saver>(MPI_COMM_SELF, settings().write, protection());
@@ -72,10 +73,33 @@ auto Run::noting_errors(Call&& call) {
   try {
     return std::forward<Call>(call)();
   } catch (const Error& error) {
-    thrown_ = std::current_exception();
-    if (error.code() == ErrorCode::unresponsive) break_off();
+    if (error.code() == ErrorCode::unresponsive) {
+      break_off(comm_->was_left() ? End::left : End::unresponsive);
+    }
     throw;
   }
+}
+
+/// A call at the end of `step`. What it throws leaves the values of that step as they are.
+template <class Call>
+auto Run::at_step(std::uint64_t step, Call&& call) {
+  is_at(step);
+  thrown_ = nullptr;
+  try {
+    return noting_errors(std::forward<Call>(call));
+  } catch (...) {
+    thrown_ = std::current_exception();
+    throw;
+  }
+}
+
+/// A call in the middle of a step, whose time is not the step's.
+template <class Call>
+auto Run::beside_the_step(Call&& call) {
+  const auto since = Clock::now();
+  auto result = noting_errors(std::forward<Call>(call));
+  if (step_began_) *step_began_ += Clock::now() - since;
+  return result;
 }
 
 Run::~Run() {
@@ -83,33 +107,38 @@ Run::~Run() {
   MPI_Finalized(&finalized);
   if (finalized != 0) return;
   if (comm_->is_broken()) {
-    break_off();
+    break_off(is_alone_ || comm_->was_left() ? End::left : End::unresponsive);
+    saver_.rest();
+    break_off(End::unresponsive);
     return;
   }
   // The listener has heard of a save in flight that fails.
   const auto failed = coord::attempt([&] {
     noting_errors([&] {
-      static_cast<void>(land_if_flying());
       vote_->complete();
+      hear_who_left();
+      static_cast<void>(land_if_flying());
     });
   });
   saver_.rest();
+  if (comm_->is_broken()) break_off(End::unresponsive);
   if (failed) coord::tell(settings().listener, [&](Listener& it) { it.failed({}, *failed); });
 }
 
 Next Run::step_end(std::uint64_t step, const State& state) {
-  return noting_errors([&] {
+  return at_step(step, [&] {
     comm_->refuse_if_broken();
     if (stopped_) return Next::stop;
     step_is_over();
     saver_.wait_captured();
-    is_at(step);
     const auto answer = vote_->complete();
+    if (answer && answer->stop != 0) stop_asked_ = answer->stop;
     const bool landed = flight_ && flight_->voted && answer && !answer->writing;
+    if (landed) hear_who_left();
     const bool again = landed && !land_or_pass_over(false);
     if (answer && answer->failed) coord::settle(*comm_, std::exchange(failure_, std::nullopt));
-    if (answer && answer->stop != 0) {
-      save_and_stop(step, state, answer->stop);
+    if (stop_asked_ != 0) {
+      save_and_stop(step, state, std::exchange(stop_asked_, 0));
       return Next::stop;
     }
     if (settings().exception_save && !alone_) prepare_to_be_alone(step, state);
@@ -123,8 +152,7 @@ Next Run::step_end(std::uint64_t step, const State& state) {
 }
 
 void Run::end(std::uint64_t step, const State& state) {
-  noting_errors([&] {
-    is_at(step);
+  at_step(step, [&] {
     vote_->complete();
     coord::check_same_call(*comm_, coord::Call::end, step);
     // The last step is saved even where the save before it failed; but that is told too.
@@ -143,12 +171,13 @@ void Run::end(std::uint64_t step, const State& state) {
 }
 
 SaveReport Run::save(std::uint64_t step, const State& state) {
-  return noting_errors([&] {
-    is_at(step);
-    coord::check_same_call(*comm_, coord::Call::save, step);
-    if (flight_) land(true);
-    is_answered_ = true;
-    return save_in_room(step, state, {});
+  return at_step(step, [&] {
+    return beside_the_step([&] {
+      coord::check_same_call(*comm_, coord::Call::save, step);
+      if (flight_) land(true);
+      is_answered_ = true;
+      return save_in_room(step, state, {});
+    });
   });
 }
 
@@ -159,7 +188,7 @@ void Run::before_update() {
 
 /// Ranks look together, again and again, since each may be done, or out of time, at another moment.
 bool Run::wait(std::chrono::milliseconds timeout) {
-  return noting_errors([&] {
+  return beside_the_step([&] {
     constexpr std::chrono::milliseconds kLook{50};
     coord::check_same_call(*comm_, coord::Call::wait, 0);
     const auto since = Clock::now();
@@ -182,11 +211,13 @@ bool Run::wait(std::chrono::milliseconds timeout) {
 
 std::optional<Restored> Run::restore(State& state, const LoadOptions& options,
                                      const std::optional<std::string>& series) {
-  return noting_errors([&]() -> std::optional<Restored> {
+  return beside_the_step([&]() -> std::optional<Restored> {
     coord::check_same_call(*comm_, coord::Call::restore, 0);
     if (flight_) land(true);
     is_answered_ = true;
     saver_.rest();
+    const Standing before = standing_;
+    standing_.updating = true;  // what a load that fails leaves behind is of no step
     try {
       const LoadOptions completed = completed_by_settings(options);
       coord::check_options(*comm_, completed);
@@ -196,7 +227,11 @@ std::optional<Restored> Run::restore(State& state, const LoadOptions& options,
         if (restored) break;
         coord::run_on_root(*comm_, [&] { series_->pass_over(); });
       }
-      if (!restored) return std::nullopt;
+      if (!restored) {
+        standing_ = before;
+        return std::nullopt;
+      }
+      alone_.reset();  // it was about another series
       last_saved_step_ = restored->step;
       passed_over_ = 0;
       latest_ = restored->path;
@@ -269,9 +304,17 @@ void Run::step_is_over() {
   if (step_began_) limit_.saw_step(Clock::now() - *std::exchange(step_began_, std::nullopt));
 }
 
-/// Collective no more: nobody waits for anybody in this object.
-void Run::break_off() {
+/// Collective. Who waits for all ranks in a conversation where nobody says that a rank has left would
+/// wait for the deadline.
+void Run::hear_who_left() {
+  if (!saver_.ends_by_itself()) static_cast<void>(coord::all_of<std::int32_t>(*comm_, 0, MPI_MAX));
+}
+
+/// Collective no more. Where a rank does not answer, nobody waits for anybody in this object; where
+/// one has left, ranks may still meet, and a save that is under way may still be committed.
+void Run::break_off(End why) {
   comm_->give_up();
+  if (why == End::left) return;
   saver_.abandon();
   if (farewell_) farewell_->give_up();
 }

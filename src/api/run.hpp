@@ -55,7 +55,6 @@ class Run {
   struct Flight {
     std::uint64_t saved_before;  ///< the last saved step, should this save fail
     Time time_before;            ///< rank 0 only: of the last save
-    Clock::time_point begin;
     bool voted = false;  ///< the vote that is posted is about it
   };
   /// What a rank must know to save without the others, from when they still talked.
@@ -70,6 +69,9 @@ class Run {
     bool updating = false;          ///< they are being changed
     bool marks_updates = false;     ///< the program says when
   };
+  /// Why this object's conversation is over: a rank does not answer, and nothing of it is worth
+  /// waiting for; or a rank has left the loop of itself, and its process is there.
+  enum class End : bool { unresponsive, left };
 
   [[nodiscard]] const CheckpointSettings& settings() const { return config_.settings(); }
   [[nodiscard]] storage::Protection protection() const {
@@ -85,13 +87,18 @@ class Run {
   template <class Call>
   auto noting_errors(Call&& call);
   [[nodiscard]] LoadOptions completed_by_settings(LoadOptions options) const;
+  template <class Call>
+  auto at_step(std::uint64_t step, Call&& call);
+  template <class Call>
+  auto beside_the_step(Call&& call);
   void is_at(std::uint64_t step);
   void step_begins();
   void step_is_over();
   [[nodiscard]] bool open_existing(const std::optional<std::string>& series);
   void vote();
   void rest_together();
-  void break_off();
+  void hear_who_left();
+  void break_off(End why);
 
   // run_saves.cpp
   void save_due(std::uint64_t step, const State& state);
@@ -109,7 +116,7 @@ class Run {
   void take_off(std::uint64_t step, const State& state);
   std::optional<Error> land_if_flying();
   void land(bool waits);
-  void accept(const SaveReport& report, Clock::time_point begin);
+  void accept(const SaveReport& report, std::optional<Clock::time_point> begin);
   void retain(const coord::SaveRequest& agreed, const SaveReport& report);
 
   // run_leaving.cpp
@@ -117,12 +124,14 @@ class Run {
   [[nodiscard]] bool left_together(const State& state) noexcept;
   std::optional<coord::Farewell::Meeting> meet_others();
   void go_on_together();
-  void save_together(const State& state, bool updating);
+  [[nodiscard]] bool is_sure() const;
+  void save_together(const State& state, const coord::Farewell::Meeting& meeting);
   [[nodiscard]] bool nothing_is_new() const;
   void tell_not_saved(const std::string& why);
 
   // run_alone.cpp
   void prepare_to_be_alone(std::uint64_t step, const State& state);
+  void learn_to_be_alone(std::uint64_t step, const State& state);
   void note_structure(Alone& alone);
   void save_alone(const State& state) noexcept;
   coord::Saver::Job lone_job(const State& entries) const;
@@ -136,7 +145,9 @@ class Run {
   std::optional<std::filesystem::path> latest_;
   std::optional<SaveReport> last_report_;
   Standing standing_;
-  bool stopped_ = false;  ///< all ranks were told to stop
+  std::int32_t stop_asked_ = 0;  ///< by a rank, as all know; a signal or `StepVote::kTimeLimit`
+  bool stopped_ = false;         ///< all ranks were told to stop
+  bool is_alone_ = false;        ///< this rank has left the loop by itself
   // Rank 0 only.
   Time last_save_{};
   std::optional<RunSeries> series_;
@@ -149,7 +160,7 @@ class Run {
   std::optional<coord::SignalWatch> signals_;   ///< with `exception_save`, as the next
   std::unique_ptr<coord::Farewell> farewell_;
   std::optional<Alone> alone_;                  ///< from the first step on
-  std::exception_ptr thrown_;  ///< the last that left a call: nobody had changed values then
+  std::exception_ptr thrown_;  ///< by the last call at the end of a step: values are whole then
   State entries_;  ///< of the last save: the state, and what is appended; where it is needed
   std::optional<Flight> flight_;
   bool is_answered_ = false;  ///< a save or restore came after the vote that is posted

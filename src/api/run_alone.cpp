@@ -14,8 +14,17 @@
 
 namespace cairn {
 
-/// Collective. Opens the series, too: a rank that is left alone could not.
+/// Collective. Opens the series, too: a rank that is left alone could not. Where that fails and saves
+/// may, it is for the next step to try.
 void Run::prepare_to_be_alone(std::uint64_t step, const State& state) {
+  try {
+    learn_to_be_alone(step, state);
+  } catch (const Error& error) {
+    if (!is_passed_over(error)) throw;
+  }
+}
+
+void Run::learn_to_be_alone(std::uint64_t step, const State& state) {
   const coord::Saver::Job job = job_for(step, state, storage::CheckpointKind::breakpoint);
   Alone alone{.last = coord::agree_on(*comm_, job.request), .structure = {}};
   --alone.last.record.sequence;  // nothing has it yet
@@ -62,8 +71,7 @@ coord::Saver::Job Run::lone_job(const State& entries) const {
       .rank = static_cast<std::uint64_t>(rank_),
       .ranks = static_cast<std::uint64_t>(comm_->size()),
       .structure = alone_->structure.digest,
-      .updates_marked = standing_.marks_updates ||
-                        (thrown_ && std::current_exception() == thrown_)};
+      .updates_marked = is_sure()};
   plan::check_entries(entries);
   const auto claims = coord::digest_of(entries, settings().write.block_bytes);
   if (claims != alone_->claims) mark.structure = {};  // nobody knows what it is a part of

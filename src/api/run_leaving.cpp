@@ -39,51 +39,65 @@ void Run::save_and_stop(std::uint64_t step, const State& state, std::int32_t rea
 /// Local at first, then collective as far as the others come. Inside of a `catch`, or while an
 /// exception is on its way.
 void Run::leave(const State& state) noexcept {
-  if (!settings().exception_save || left_together(state)) return;
-  break_off();
+  if (!settings().exception_save || is_alone_ || left_together(state)) return;
+  is_alone_ = true;
+  farewell_->stay_away();
+  break_off(saver_.ends_by_itself() && !saver_.comm().is_broken() ? End::left : End::unresponsive);
   save_alone(state);
+  // It goes on by itself, and the process may end when this returns.
+  if (flight_ && !saver_.comm().is_broken()) static_cast<void>(coord::attempt([&] { land(true); }));
 }
 
-/// Collective where all others leave, too. False: there is nobody to save with.
+/// Collective where all others leave, too. False: there is nobody to save with, or the values are not
+/// of one step; but a save that was in flight is ended.
 bool Run::left_together(const State& state) noexcept {
   bool together = false;
   const auto failed = coord::attempt([&] {
     const auto meeting = meet_others();
-    if (!meeting || !meeting->same_step || meeting->broken) return;
-    together = true;
+    if (!meeting || meeting->broken) return;
     go_on_together();
-    save_together(state, meeting->updating);
+    together = meeting->same_step;
+    static_cast<void>(land_if_flying());
+    if (together) save_together(state, *meeting);
   });
   return together && !(failed && failed->code() == ErrorCode::unresponsive);
 }
 
 std::optional<coord::Farewell::Meeting> Run::meet_others() {
   const std::string after = "after step " + std::to_string(standing_.step);
-  if (comm_->is_broken() && !comm_->was_left()) {
-    farewell_->stay_away();
-    return std::nullopt;
-  }
+  if (comm_->is_broken() && !comm_->was_left()) return std::nullopt;
   comm_->take_leave("left the training loop by an exception, " + after);
-  return farewell_->meet({standing_.step, comm_->is_broken(), standing_.updating},
+  return farewell_->meet({.step = standing_.step,
+                          .broken = saver_.comm().is_broken(),
+                          .updating = standing_.updating,
+                          .unsure = !is_sure()},
                          settings().exception_save_timeout);
+}
+
+/// Whether the values are known to be those of a step: the program says when it changes them, or
+/// what it left the loop by came out of a call at the end of one.
+bool Run::is_sure() const {
+  return standing_.marks_updates || (thrown_ && std::current_exception() == thrown_);
 }
 
 /// Collective. All ranks are here, at the same step: what they had posted in the old conversation is
 /// left alone, and this object is whole again.
 void Run::go_on_together() {
+  auto next = farewell_->next();
   comm_->give_up();
   vote_.reset();
   comm_ = farewell_->take_comm();
-  farewell_ = std::make_unique<coord::Farewell>(comm_->handle(), settings().write.deadline);
+  farewell_ = std::move(next);
   vote_.emplace(*comm_);
   if (flight_) flight_->voted = false;
 }
 
 /// Collective. Errors are told to the listener: the exception that is on its way comes first.
-void Run::save_together(const State& state, bool updating) {
-  static_cast<void>(land_if_flying());
+void Run::save_together(const State& state, const coord::Farewell::Meeting& meeting) {
   if (nothing_is_new()) return;
-  if (updating) return tell_not_saved("the loop was left while values were being updated");
+  if (meeting.updating) return tell_not_saved("the loop was left while values were being updated");
+  // Perhaps values of two steps: what ranks save alone says so, and is used only where asked for.
+  if (meeting.unsure) return save_alone(state);
   save_in_room(standing_.step, state, storage::CheckpointKind::breakpoint);
   rest_together();
 }

@@ -1,5 +1,6 @@
 // One save of a run: what it is called, how it begins and ends, and what is done where it fails.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "api/run.hpp"
@@ -137,11 +138,10 @@ void Run::note_request() {
 }
 
 void Run::take_off(std::uint64_t step, const State& state) {
-  const auto begin = Clock::now();
   const coord::Saver::Job job = job_for(step, state, {});
   saver_.start(job, {settings().lazy_capture, settings().check_capture});
   flight_ = Flight{std::exchange(last_saved_step_, step),
-                   std::exchange(last_save_, job.request.record.saved_at), begin};
+                   std::exchange(last_save_, job.request.record.saved_at)};
   note_request();
 }
 
@@ -158,7 +158,7 @@ std::optional<Error> Run::land_if_flying() {
 void Run::land(bool waits) {
   const Flight flight = *std::exchange(flight_, std::nullopt);
   try {
-    accept(saver_.finish(waits), flight.begin);
+    accept(saver_.finish(waits), std::nullopt);
   } catch (const Error&) {
     last_saved_step_ = flight.saved_before;
     last_save_ = flight.time_before;
@@ -166,10 +166,13 @@ void Run::land(bool waits) {
   }
 }
 
-void Run::accept(const SaveReport& report, Clock::time_point begin) {
+/// `begin`: of a save that was waited for. One in flight took what its phases took: it may have been
+/// done long before somebody asked.
+void Run::accept(const SaveReport& report, std::optional<Clock::time_point> begin) {
   latest_ = report.path;
   last_report_ = report;
-  limit_.saw_save(Clock::now() - begin);
+  const double phases = std::reduce(report.seconds.begin(), report.seconds.end());
+  limit_.saw_save(begin ? Clock::now() - *begin : std::chrono::duration<double>(phases));
 }
 
 /// Local, perhaps in the background. The new checkpoint is durable on all ranks; rank 0 may delete.

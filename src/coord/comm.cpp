@@ -38,7 +38,7 @@ int size_as_int(std::size_t bytes) { return static_cast<int>(bytes); }
 template <class T>
 class Lent {
  public:
-  Lent(const bool& given_up, T value)
+  Lent(const std::atomic<bool>& given_up, T value)
       : given_up_(given_up), value_(std::make_unique<T>(std::move(value))) {}
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
@@ -50,7 +50,7 @@ class Lent {
   T* operator->() const noexcept { return value_.get(); }
 
  private:
-  const bool& given_up_;
+  const std::atomic<bool>& given_up_;
   std::unique_ptr<T> value_;
 };
 
@@ -69,6 +69,24 @@ Comm::Comm(MPI_Comm original, std::chrono::seconds deadline) : deadline_(deadlin
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
   mailbox_.open(comm_);
+}
+
+Comm::Comm(const Comm& like, MPI_Comm duplicate)
+    : comm_(duplicate),
+      rank_(like.rank_),
+      size_(like.size_),
+      deadline_(like.deadline_),
+      mailbox_(like.mailbox_.at(duplicate)) {
+  check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+}
+
+std::unique_ptr<Comm> Comm::twin() const {
+  refuse_if_broken();
+  const Lent<MPI_Comm> duplicate(broken_, MPI_COMM_NULL);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Comm_idup(comm_, &*duplicate, &request), "MPI_Comm_idup");
+  wait({&request, 1}, "all ranks in a duplication of the communicator");
+  return std::unique_ptr<Comm>(new Comm(*this, *duplicate));
 }
 
 Comm::~Comm() {
@@ -96,6 +114,7 @@ void Comm::take_leave(std::string_view why) const {
 }
 
 void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_view what) const {
+  refuse_if_broken();  // another thread may have found out meanwhile
   const auto now = std::chrono::steady_clock::now();
   if (auto gone = mailbox_.look()) {
     gone_ = std::move(gone);
@@ -167,8 +186,9 @@ bool Comm::wait_for(MPI_Request& request, std::chrono::seconds timeout) const {
   for (;;) {
     int done = 0;
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return true;
-    if (mailbox_.look() || std::chrono::steady_clock::now() - since > timeout) return false;
+    const bool is_left = mailbox_.look().has_value();
+    if (done != 0) return !is_left;
+    if (is_left || std::chrono::steady_clock::now() - since > timeout) return false;
     patience.pause();
   }
 }

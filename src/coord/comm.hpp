@@ -3,9 +3,11 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -49,6 +51,8 @@ class Comm {
   Comm& operator=(const Comm&) = delete;
   /// Collective where MPI still runs and the conversation is whole; else makes no MPI call.
   ~Comm();
+  /// Collective. Another conversation between the same ranks. Does not block: it has the deadline.
+  [[nodiscard]] std::unique_ptr<Comm> twin() const;
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   [[nodiscard]] int size() const noexcept { return size_; }
@@ -77,12 +81,13 @@ class Comm {
   /// Waits for all of them, with the deadline; `what` says for what.
   void wait(std::span<MPI_Request> requests, std::string_view what) const;
 
-  /// Local. Whether the operation was complete within `timeout`, while no rank took its leave.
+  /// Local. Whether the operation was complete within `timeout`, and no rank took its leave.
   [[nodiscard]] bool wait_for(MPI_Request& request, std::chrono::seconds timeout) const;
 
   /// Throws where an earlier wait passed its deadline.
   void refuse_if_broken() const;
-  /// A rank did not answer in another conversation of the same object: this one is broken too.
+  /// A rank did not answer in another conversation of the same object: this one is broken too. Any
+  /// thread may say so; a wait that is under way ends.
   void give_up() const noexcept { broken_ = true; }
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
   /// It is broken because a rank took its leave, not because one did not answer.
@@ -99,6 +104,7 @@ class Comm {
   static void check(int code, std::string_view what);
 
  private:
+  Comm(const Comm& like, MPI_Comm duplicate);
   void allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type, MPI_Op op) const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;
@@ -106,8 +112,8 @@ class Comm {
   int size_ = 0;
   std::chrono::seconds deadline_;
   mutable Mailbox mailbox_;
-  mutable bool broken_ = false;
-  mutable bool left_ = false;
+  mutable std::atomic<bool> broken_ = false;
+  mutable std::atomic<bool> left_ = false;
   mutable std::optional<Mailbox::Gone> gone_;
   mutable std::chrono::steady_clock::time_point gone_at_;
   mutable std::chrono::steady_clock::time_point asked_;  ///< the wait for which the roll was called

@@ -35,6 +35,12 @@ void Mailbox::open(MPI_Comm comm) {
   MPI_Allgather(own.data(), kHostBytes, MPI_CHAR, hosts_.data(), kHostBytes, MPI_CHAR, comm_);
 }
 
+Mailbox Mailbox::at(MPI_Comm duplicate) const {
+  Mailbox other = *this;
+  other.comm_ = duplicate;
+  return other;
+}
+
 std::optional<Mailbox::Gone> Mailbox::look() {
   Letter letter;
   while (const auto from = take(letter)) {

@@ -26,6 +26,8 @@ class Mailbox {
 
   /// Collective; blocks. All ranks learn each other's hosts.
   void open(MPI_Comm comm);
+  /// Local. One of the same ranks on a duplicate of the communicator.
+  [[nodiscard]] Mailbox at(MPI_Comm duplicate) const;
 
   /// Local. Answers who asks for this rank. Returns the first rank that it hears is gone.
   std::optional<Gone> look();

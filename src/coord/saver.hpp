@@ -82,6 +82,9 @@ class Saver {
   [[nodiscard]] storage::Trash& trash() noexcept { return trash_; }
   /// Local. Ranks are gone: this one makes no more calls, whatever is under way.
   void abandon() const noexcept { comm_.give_up(); }
+  /// Local. Whether a save that is under way ends by itself, on all ranks that live: MPI takes calls
+  /// of the thread in the background.
+  [[nodiscard]] bool ends_by_itself() const noexcept { return threads_; }
 
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
   /// Local. What rank 0 decided of the last save that was begun.
