@@ -114,7 +114,7 @@ struct TemporaryName {
   std::string run{};
   std::string host{};
   std::uint64_t pid = 0;
-  /// The batch job's id; empty: none.
+  /// The batch job's id, with its step or array element; empty: none.
   std::string job{};
   /// The name that it will have, or had.
   std::string final_name{};

@@ -1,6 +1,7 @@
 #include "storage/listing.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <set>
 
 #include "storage/catalog.hpp"
@@ -205,10 +206,13 @@ std::uint64_t bytes_on_disk(const fs::path& path) noexcept {
     return error ? 0 : bytes;
   }
   std::uint64_t sum = 0;
-  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    const auto bytes = fs::file_size(at->path(), ignored);
-    if (!ignored) sum += bytes;
+  try {
+    for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+      std::error_code ignored;
+      const auto bytes = fs::file_size(at->path(), ignored);
+      if (!ignored) sum += bytes;
+    }
+  } catch (const std::exception&) {  // no memory to look
   }
   return sum;
 }
