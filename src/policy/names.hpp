@@ -12,7 +12,7 @@
 // The names of everything that Cairn puts into a checkpoint directory:
 //
 //   <series>-<epoch>_<step>[_breakpoint]<suffix>[.replaced]    a checkpoint
-//   <series>-<epoch>_<step>_breakpoint.rank<r>of<n>.shard[.enc]    what one rank saved alone
+//   <series>-<epoch>_<step>_breakpoint.rank<r>of<n>.shard[.enc][.replaced]    saved alone
 //   .tmp-<run>-<host>-<pid>-<job>-<final name>                 one that is being written
 //   .trash-<run>-<host>-<pid>-<job>-<final name>               one that is being deleted
 //   .lock-<series>                                             held while a run uses the series

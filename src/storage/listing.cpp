@@ -41,6 +41,7 @@ std::optional<Remnant> remnant_of(std::string_view name) {
     return temporary->trash ? Remnant::trash : Remnant::temporary;
   }
   if (is_quarantined(name)) return Remnant::quarantined;
+  if (replaced_lone_name_of(name)) return Remnant::replaced;
   return std::nullopt;
 }
 

@@ -147,6 +147,12 @@ void Series::recover() {
       remove_checkpoint(old.path, rules_.identity);
     }
   }
+  for (const Place& place : catalog_.places()) {
+    const auto is_ours = [&](const std::string& series) {
+      return policy::series_number(place.prefix, series) == number_;
+    };
+    recover_lone_files(directory_of(catalog_, place), is_ours, rules_.identity);
+  }
 }
 
 void Series::read() {
