@@ -82,6 +82,7 @@ TEST_F(NoMemory, ToDiscardWhatRanksSavedAloneThenTheNewOneCounts) {
   const SweepRules rules{cairn::testing::sample_identity(), std::chrono::hours(24), {}};
   const Record record = record_for(kBreakpoint, 9);
   end_memory_everywhere([&](auto&& with_failure) {
+    std::filesystem::remove(at(kLone));
     put_image(kLone, record_for(kBreakpoint, 4));
     Series series(Catalog(at("").parent_path(), Place{"", "CKP"}), 0, rules);
     with_failure([&] {

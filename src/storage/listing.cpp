@@ -1,7 +1,9 @@
 #include "storage/listing.hpp"
 
+#include <dirent.h>
+#include <sys/stat.h>
+
 #include <algorithm>
-#include <exception>
 #include <set>
 
 #include "storage/catalog.hpp"
@@ -207,14 +209,15 @@ std::uint64_t bytes_on_disk(const fs::path& path) noexcept {
     return error ? 0 : bytes;
   }
   std::uint64_t sum = 0;
-  try {
-    for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-      std::error_code ignored;
-      const auto bytes = fs::file_size(at->path(), ignored);
-      if (!ignored) sum += bytes;
-    }
-  } catch (const std::exception&) {  // no memory to look
+  // Not by std::filesystem, whose iterator ends the process where there is no memory.
+  DIR* const directory = ::opendir(path.c_str());
+  if (directory == nullptr) return 0;
+  while (const dirent* const entry = ::readdir(directory)) {
+    struct stat info {};
+    const bool is_seen = ::fstatat(::dirfd(directory), entry->d_name, &info, 0) == 0;
+    if (is_seen && S_ISREG(info.st_mode)) sum += static_cast<std::uint64_t>(info.st_size);
   }
+  ::closedir(directory);
   return sum;
 }
 
