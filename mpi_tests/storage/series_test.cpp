@@ -5,6 +5,7 @@
 #include "storage/child_process.hpp"
 #include "storage/commit.hpp"
 #include "storage/expect_error.hpp"
+#include "storage/listing.hpp"
 #include "storage/sample_directory.hpp"
 #include "storage/system_calls.hpp"
 
@@ -525,6 +526,9 @@ TEST_F(SeriesOfLone, OfOtherSeriesIsLeftToThem) {
   put_lone(kLoneAside, 4);
   static_cast<void>(open(1));
   EXPECT_TRUE(exists(kLoneAside));
+  const DirectoryListing listing = look_at(root());
+  ASSERT_EQ(listing.remnants.size(), 1U);
+  EXPECT_EQ(listing.remnants[0].remnant, Remnant::replaced);
 }
 
 TEST_F(SeriesTest, OpeningSweepsAndTellsWhat) {
