@@ -2,6 +2,9 @@
 // exception on one. What all ranks do, what is saved, and what a restart makes of it.
 #include <gmock/gmock.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -150,6 +153,31 @@ TEST_F(Leaving, HandlersOfTheProgramAreCalledTooAndWhatItIgnoresStaysIgnored) {
   EXPECT_EQ(calls_of_the_programs_handler, 2);
   ::sigaction(SIGUSR2, &before, nullptr);
   std::signal(SIGUSR1, SIG_DFL);
+}
+
+TEST_F(Leaving, HandlersThatTheProgramTookAwayThenTheNextObjectWatchesAgain) {
+  {
+    const ModelCheckpoint first = make(leaving());
+    std::signal(SIGUSR1, SIG_DFL);
+  }
+  ModelCheckpoint second = make(leaving());
+  struct sigaction now {};
+  ::sigaction(SIGUSR1, nullptr, &now);
+  ASSERT_TRUE((now.sa_flags & SA_SIGINFO) != 0) << "the signal would end the process";
+  std::raise(SIGUSR1);
+  EXPECT_EQ(until_stopped(second, 1), 2U);
+}
+
+TEST_F(Leaving, ForkedChildThenASignalEndsIt) {
+  const ModelCheckpoint checkpoint = make(leaving());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::raise(SIGTERM);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
 }
 
 TEST_F(Leaving, BreakpointIsNeverDeletedByRetention) {
@@ -407,6 +435,17 @@ class Alone : public Leaving {
     if (rank() == 0) MPI_Barrier(MPI_COMM_WORLD);
     EXPECT_THROW(checkpoint.save(3, state_), Error) << "the object is broken";
   }
+  /// Goes on from the checkpoint of step 1, and again every rank leaves by itself after step 2.
+  void leave_again(CheckpointSettings settings) {
+    settings.exception_save_timeout = std::chrono::seconds{0};
+    ModelCheckpoint checkpoint = make(settings);
+    ASSERT_TRUE(checkpoint.restore(state_).has_value());
+    EXPECT_EQ(step(checkpoint, 2), Next::go_on);
+    if (rank() != 0) MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT_THROW(checkpoint.guard(state_, [] { throw std::runtime_error("alone"); }),
+                 std::runtime_error);
+    if (rank() == 0) MPI_Barrier(MPI_COMM_WORLD);
+  }
   [[nodiscard]] std::string file_of(int rank, const std::string& suffix = ".shard") const {
     return "run-1_2_breakpoint.rank" + std::to_string(rank) + "of" + std::to_string(ranks()) +
            suffix;
@@ -523,6 +562,30 @@ TEST_F(Alone, FileOfAnotherRunOrDamagedIsNotCounted) {
     file.seekp(-100, std::ios::end);
     file.put('x');
   });
+  const auto back = restored();
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->step, 1U);
+  EXPECT_EQ(back->skipped.size(), 1U);
+}
+
+TEST_F(Alone, AttemptsThatShareTheRunIdThenTheirFilesAreNotMixed) {
+  if (ranks() == 1) return;
+  CheckpointSettings settings = leaving();
+  settings.run_id = RunId{std::byte{7}};
+  leave_one_by_one(settings);
+  on_root([this] {
+    std::filesystem::rename(path(file_of(0)), path("of the first attempt"));
+    for (int r = 1; r < ranks(); ++r) std::filesystem::remove(path(file_of(r)));
+  });
+  {
+    // The second saves at step 1 again, so it is one ahead of the first.
+    ModelCheckpoint checkpoint = make(settings);
+    ASSERT_TRUE(checkpoint.restore(state_).has_value());
+    checkpoint.save(1, state_);
+    checkpoint.save(1, state_);
+  }
+  leave_again(settings);
+  on_root([this] { std::filesystem::rename(path("of the first attempt"), path(file_of(0))); });
   const auto back = restored();
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->step, 1U);

@@ -94,6 +94,10 @@ struct CrashModel::Node {
     }
     std::erase_if(pending, [&](const Pending& change) { return change.rank == rank; });
   }
+  [[nodiscard]] bool holds_directories() const {
+    const auto is_one = [](const auto& entry) { return entry.second->is_directory; };
+    return std::ranges::any_of(entries, is_one) || std::ranges::any_of(entries_now(), is_one);
+  }
   [[nodiscard]] Bytes left(Fate fate, std::mt19937_64& chance) const;
 };
 
@@ -184,7 +188,7 @@ void CrashModel::apply(const Entry& entry) {
 std::vector<std::byte> CrashModel::Node::left(Fate fate, std::mt19937_64& chance) const {
   Bytes bytes = durable;
   if (fate == Fate::all_lost || fate == Fate::data_and_length_lost) return bytes;
-  if (fate == Fate::all_kept || fate == Fate::names_lost) {
+  if (fate == Fate::all_kept || fate == Fate::names_lost || fate == Fate::outer_names_lost) {
     for (const Pending& change : pending) faults::make(bytes, change);
     return bytes;
   }
@@ -208,7 +212,9 @@ std::vector<std::byte> CrashModel::Node::left(Fate fate, std::mt19937_64& chance
 void CrashModel::collect(const Node& directory, const std::string& path, Fate fate,
                          std::mt19937_64& chance, Tree& tree) const {
   const std::vector<Change>& changes = directory.changes;
-  std::vector<bool> kept(changes.size(), fate != Fate::all_lost && fate != Fate::names_lost);
+  const bool loses_all = fate == Fate::all_lost || fate == Fate::names_lost ||
+                         (fate == Fate::outer_names_lost && directory.holds_directories());
+  std::vector<bool> kept(changes.size(), !loses_all);
   if (fate == Fate::names_in_order) {
     const std::size_t first = chance() % (changes.size() + 1);
     for (std::size_t i = first; i < kept.size(); ++i) kept[i] = false;

@@ -29,6 +29,7 @@ enum class Fate : std::uint8_t {
   data_lost,      ///< lengths and names were kept
   data_and_length_lost,
   names_lost,     ///< data and lengths were kept
+  outer_names_lost,  ///< as names_lost, but directories that hold no other ones kept theirs
   names_in_order, ///< any data; the first so many changes of each directory
   by_chance,      ///< any data; any changes of each directory
 };

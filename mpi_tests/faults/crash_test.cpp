@@ -179,7 +179,7 @@ Tally Crash::replay(const std::vector<Entry>& entries, bool until_one_fails) {
   const char* const wanted = std::getenv("CAIRN_CRASHES");
   const int by_chance = wanted == nullptr ? 2 : std::atoi(wanted);
   std::vector<Fate> fates{Fate::all_kept, Fate::all_lost, Fate::data_lost,
-                          Fate::data_and_length_lost, Fate::names_lost};
+                          Fate::data_and_length_lost, Fate::names_lost, Fate::outer_names_lost};
   for (int i = 0; i < by_chance; ++i) {
     fates.push_back(Fate::by_chance);
     fates.push_back(Fate::names_in_order);

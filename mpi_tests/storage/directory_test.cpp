@@ -400,6 +400,15 @@ TEST_F(SweepTest, OneOfAnotherHostInTheSameBatchJobGoes) {
   EXPECT_THAT(swept(kNoPatience, "4711"), ElementsAre(temporary_on("there", "4711")));
 }
 
+TEST_F(SweepTest, OneOfAnotherStepOfTheJobOnAnotherHostStaysUntilItIsStale) {
+  put(temporary_on("there", "4711.0"), "half");
+  put(temporary_on("there", "4711.1"), "half");
+  put(temporary_on("there", "4711"), "half");
+  EXPECT_THAT(swept(kNoPatience, "4711.1"), ElementsAre(temporary_on("there", "4711.1")));
+  make_old(temporary_on("there", "4711.0"), hours(25));
+  EXPECT_THAT(swept(kNoPatience, "4711.1"), ElementsAre(temporary_on("there", "4711.0")));
+}
+
 TEST_F(SweepTest, OutsideOfBatchJobsNoTwoAreOfTheSameJob) {
   put(temporary_on("there", ""), "half");
   EXPECT_THAT(swept(kNoPatience, ""), IsEmpty());
@@ -517,6 +526,21 @@ TEST(ProcessIdentity, TheBatchJobIsThatOfTheFirstSystemThatNamesOne) {
   EXPECT_EQ(process_identity({}).job, "4711");
   ::unsetenv("SLURM_JOB_ID");
   ::unsetenv("PBS_JOBID");
+}
+
+TEST(ProcessIdentity, StepsAndArrayElementsOfOneJobAreToldApart) {
+  const auto job_with = [](const char* job, const char* part, const char* value) {
+    ::setenv(job, "4711", 1);
+    ::setenv(part, value, 1);
+    const std::string name = process_identity({}).job;
+    ::unsetenv(job);
+    ::unsetenv(part);
+    return name;
+  };
+  EXPECT_EQ(job_with("SLURM_JOB_ID", "SLURM_STEP_ID", "3"), "4711.3");
+  EXPECT_EQ(job_with("LSB_JOBID", "LSB_JOBINDEX", "2"), "4711.2");
+  EXPECT_EQ(job_with("JOB_ID", "SGE_TASK_ID", "undefined"), "4711.undefined");
+  EXPECT_EQ(job_with("PBS_JOBID", "SLURM_STEP_ID", "3"), "4711");
 }
 
 }  // namespace

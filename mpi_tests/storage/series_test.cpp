@@ -5,6 +5,7 @@
 #include "storage/child_process.hpp"
 #include "storage/commit.hpp"
 #include "storage/expect_error.hpp"
+#include "storage/listing.hpp"
 #include "storage/sample_directory.hpp"
 #include "storage/system_calls.hpp"
 
@@ -396,6 +397,15 @@ TEST_F(SeriesTest, OneThatSomebodyElseDeletedIsNoFailure) {
   EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_2.h5"));
 }
 
+TEST_F(SeriesTest, RoomIsMadeByTheNextOneWhereTheOldestWasDeletedBySomebodyElse) {
+  Series series = open();
+  for (const std::uint64_t step : {1, 2, 3}) save(series, step, keep_at_most(5));
+  fs::remove(at("CKP-1_1.h5"));
+  EXPECT_THAT(series.drop_oldest(), ElementsAre(root() / "CKP-1_2.h5"));
+  EXPECT_TRUE(series.drop_oldest().empty());  // the newest
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_3.h5"));
+}
+
 TEST_F(SeriesTest, WhereverTheProcessDiesTheNewestCheckpointIsRestorable) {
   // A save that replaces the same step, and the retention after it.
   int deaths = 0;
@@ -470,6 +480,55 @@ TEST_F(SeriesTest, RecoveryOfOtherSeriesIsLeftToThem) {
   put_checkpoint("CKP-1_7.h5", 5);
   const Series series = open();
   EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_7.h5", "CKP_1-1_7.h5.replaced"));
+}
+
+/// What rank 0 of 2 saved alone at step 7 of the series CKP.
+constexpr const char* kLone = "CKP-1_7_breakpoint.rank0of2.shard";
+constexpr const char* kLoneAside = "CKP-1_7_breakpoint.rank0of2.shard.replaced";
+
+class SeriesOfLone : public SeriesTest {
+ protected:
+  void put_lone(const char* name, std::uint64_t sequence) const {
+    put_image(name, record_for("CKP-1_7_breakpoint.h5", sequence));
+  }
+  std::uint64_t sequence_of(const char* name) const {
+    return identity_at(at(name), false).sequence;
+  }
+};
+
+TEST_F(SeriesOfLone, OneThatStoodAsideGetsItsNameBack) {
+  put_lone(kLoneAside, 4);
+  EXPECT_EQ(Series::newest_number(here()), 0U) << "it is there before any series is opened";
+  EXPECT_EQ(Series::fresh_number(here()), 1U);
+  const Series series = open();
+  EXPECT_FALSE(exists(kLoneAside));
+  EXPECT_EQ(sequence_of(kLone), 4U);
+  ASSERT_EQ(series.candidates().size(), 1U);
+  EXPECT_EQ(series.candidates()[0].identity->sequence, 4U);
+}
+
+TEST_F(SeriesOfLone, OneThatStoodAsideGoesWhereTheNewOneIsGood) {
+  put_lone(kLoneAside, 4);
+  put_lone(kLone, 5);
+  static_cast<void>(open());
+  EXPECT_FALSE(exists(kLoneAside));
+  EXPECT_EQ(sequence_of(kLone), 5U);
+}
+
+TEST_F(SeriesOfLone, OneThatStoodAsideStaysWhereTheNewOneIsDamaged) {
+  put_lone(kLoneAside, 4);
+  put(kLone, "no image");
+  static_cast<void>(open());
+  EXPECT_TRUE(exists(kLoneAside));
+}
+
+TEST_F(SeriesOfLone, OfOtherSeriesIsLeftToThem) {
+  put_lone(kLoneAside, 4);
+  static_cast<void>(open(1));
+  EXPECT_TRUE(exists(kLoneAside));
+  const DirectoryListing listing = look_at(root());
+  ASSERT_EQ(listing.remnants.size(), 1U);
+  EXPECT_EQ(listing.remnants[0].remnant, Remnant::replaced);
 }
 
 TEST_F(SeriesTest, OpeningSweepsAndTellsWhat) {

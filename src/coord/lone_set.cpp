@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/listing.hpp"
 #include "coord/seen_file.hpp"
@@ -107,7 +108,8 @@ std::string ranks_in(const std::vector<Seen>& files) {
          std::to_string(files.front().mark.ranks);
 }
 
-/// The files of the run and step that the newest of them is of; those of another are old.
+/// The files of the attempt that the newest of them is of; those of another are old. Attempts may
+/// share the run id, where the program gives it, and the step, but not the sequence number.
 std::vector<Seen> those_of_one_state(const fs::path& set, std::vector<Seen> files) {
   std::string problems;
   for (const Seen& seen : files) {
@@ -115,11 +117,13 @@ std::vector<Seen> those_of_one_state(const fs::path& set, std::vector<Seen> file
   }
   std::erase_if(files, [](const Seen& seen) { return seen.problem.has_value(); });
   if (files.empty()) refuse(set, "cannot be read:" + problems);
-  const auto newest = std::ranges::max_element(
-      files, {}, [](const Seen& seen) { return seen.identity.saved_at; });
+  const auto newest = std::ranges::max_element(files, {}, [](const Seen& seen) {
+    return std::pair(seen.identity.sequence, seen.identity.saved_at);
+  });
   const Seen chosen = *newest;
   std::erase_if(files, [&](const Seen& seen) {
     return seen.identity.run_id != chosen.identity.run_id ||
+           seen.identity.sequence != chosen.identity.sequence ||
            seen.identity.step != chosen.identity.step ||
            seen.identity.series != chosen.identity.series ||
            seen.mark.structure != chosen.mark.structure;
@@ -237,7 +241,6 @@ Stored put_lone_set_together(const fs::path& set, const std::vector<Bytes>& seen
   stored.identity = files.front().identity;
   Pieces pieces;
   for (const Seen& file : files) {
-    stored.identity.sequence = std::max(stored.identity.sequence, file.identity.sequence);
     append_file(stored, file.path, file.file);
     for (const storage::LonePiece& piece : file.pieces) {
       pieces.add(set, piece, stored.files.back().first);

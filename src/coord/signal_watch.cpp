@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -25,8 +27,10 @@ unsigned watches = 0;
 std::array<Watched, kSignals.size()> watched;
 std::atomic<int> first_caught{0};
 std::atomic<bool> active{false};
+std::atomic<pid_t> watcher{0};  ///< the process that watches; its forked children have the handlers
 std::atomic<bool> interrupted{false};
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
+              std::atomic<pid_t>::is_always_lock_free);
 
 /// What the signal does by itself, once this handler has returned.
 void die_of(int signal) {
@@ -34,12 +38,15 @@ void die_of(int signal) {
   std::raise(signal);
 }
 
+/// Not in a forked child: nobody would look at its flag, and it would live on.
+bool is_watching() { return active && watcher == ::getpid(); }
+
 void pass_on(const struct sigaction& to, int signal, siginfo_t* info, void* context) {
   if ((to.sa_flags & SA_SIGINFO) != 0) {
     to.sa_sigaction(signal, info, context);
   } else if (to.sa_handler != SIG_DFL && to.sa_handler != SIG_IGN) {
     to.sa_handler(signal);
-  } else if (to.sa_handler == SIG_DFL && !active) {
+  } else if (to.sa_handler == SIG_DFL && !is_watching()) {
     die_of(signal);
   }
 }
@@ -47,11 +54,11 @@ void pass_on(const struct sigaction& to, int signal, siginfo_t* info, void* cont
 void handle(int signal, siginfo_t* info, void* context) {
   const int before = errno;  // of the call that is interrupted
   int none = 0;
-  if (active) first_caught.compare_exchange_strong(none, signal);
+  if (is_watching()) first_caught.compare_exchange_strong(none, signal);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     if (kSignals[i] == signal) pass_on(watched[i].before, signal, info, context);
   }
-  if (signal == SIGINT && active && interrupted.exchange(true)) die_of(signal);
+  if (signal == SIGINT && is_watching() && interrupted.exchange(true)) die_of(signal);
   errno = before;
 }
 
@@ -63,8 +70,10 @@ void install(int signal, Watched& entry) {
   struct sigaction now {};
   if (sigaction(signal, nullptr, &now) != 0 || is_ours(now)) return;
   if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN) return;
-  // Somebody has chained to us since the last watch, and we are still called through them.
-  if (entry.installed) return;
+  // Somebody has chained to us since the last watch, and we are still called through them. Where
+  // the signal is at its default nobody can.
+  const bool is_default = (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_DFL;
+  if (entry.installed && !is_default) return;
   entry.before = now;
   struct sigaction ours {};
   ours.sa_sigaction = handle;
@@ -86,6 +95,7 @@ SignalWatch::SignalWatch() {
   if (watches++ != 0) return;
   first_caught = 0;
   interrupted = false;
+  watcher = ::getpid();
   active = true;
   for (std::size_t i = 0; i < kSignals.size(); ++i) install(kSignals[i], watched[i]);
 }

@@ -35,7 +35,7 @@ constexpr std::size_t kMaxSeriesBytes = kMaxPrefixBytes + std::string_view("_999
 constexpr std::size_t kMaxStemBytes = kMaxSeriesBytes + 1 + 21 + 1 + kBreakpoint.size();
 constexpr std::size_t kMaxTailBytes =
     std::max(std::string_view(".h5.enc.replaced").size(),
-             std::string_view(".rank1234567890of1234567890.shard.enc").size());
+             std::string_view(".rank1234567890of1234567890.shard.enc.replaced").size());
 constexpr std::size_t kMaxOwnerBytes =
     kTrash.size() + kRunDigits + 1 + kMaxFieldBytes + 1 + 10 + 1 + kMaxFieldBytes + 1;
 static_assert(kMaxOwnerBytes + kMaxStemBytes + kMaxTailBytes <= kMaxFileNameBytes);

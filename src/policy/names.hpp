@@ -12,7 +12,7 @@
 // The names of everything that Cairn puts into a checkpoint directory:
 //
 //   <series>-<epoch>_<step>[_breakpoint]<suffix>[.replaced]    a checkpoint
-//   <series>-<epoch>_<step>_breakpoint.rank<r>of<n>.shard[.enc]    what one rank saved alone
+//   <series>-<epoch>_<step>_breakpoint.rank<r>of<n>.shard[.enc][.replaced]    saved alone
 //   .tmp-<run>-<host>-<pid>-<job>-<final name>                 one that is being written
 //   .trash-<run>-<host>-<pid>-<job>-<final name>               one that is being deleted
 //   .lock-<series>                                             held while a run uses the series
@@ -114,7 +114,7 @@ struct TemporaryName {
   std::string run{};
   std::string host{};
   std::uint64_t pid = 0;
-  /// The batch job's id; empty: none.
+  /// The batch job's id, with its step or array element; empty: none.
   std::string job{};
   /// The name that it will have, or had.
   std::string final_name{};

@@ -1,10 +1,13 @@
 #include "storage/directory.hpp"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <memory>
+#include <string_view>
 #include <thread>
 
 #include "storage/image.hpp"
@@ -72,13 +75,19 @@ std::vector<fs::path> files_of(const fs::path& path) {
 }  // namespace
 
 std::vector<fs::path> entries_of(const fs::path& directory) {
+  // Not by std::filesystem, whose iterator ends the process where there is no memory.
+  const std::unique_ptr<DIR, decltype([](DIR* open) { ::closedir(open); })> open(
+      ::opendir(directory.empty() ? "." : directory.c_str()));
+  if (!open && errno == ENOENT) return {};
+  if (!open) throw_io_error(errno, "list the directory", directory);
   std::vector<fs::path> paths;
-  try {
-    for (const auto& entry : fs::directory_iterator(directory)) paths.push_back(entry.path());
-  } catch (const fs::filesystem_error& error) {
-    if (error.code() == std::errc::no_such_file_or_directory) return {};
-    rethrow(error, "list the directory");
+  errno = 0;
+  while (const dirent* const entry = ::readdir(open.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") paths.push_back(directory / name);
+    errno = 0;
   }
+  if (errno != 0) throw_io_error(errno, "list the directory", directory);
   std::ranges::sort(paths);
   return paths;
 }

@@ -1,5 +1,8 @@
 #include "storage/listing.hpp"
 
+#include <dirent.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <set>
 
@@ -40,6 +43,7 @@ std::optional<Remnant> remnant_of(std::string_view name) {
     return temporary->trash ? Remnant::trash : Remnant::temporary;
   }
   if (is_quarantined(name)) return Remnant::quarantined;
+  if (replaced_lone_name_of(name)) return Remnant::replaced;
   return std::nullopt;
 }
 
@@ -205,11 +209,15 @@ std::uint64_t bytes_on_disk(const fs::path& path) noexcept {
     return error ? 0 : bytes;
   }
   std::uint64_t sum = 0;
-  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    const auto bytes = fs::file_size(at->path(), ignored);
-    if (!ignored) sum += bytes;
+  // Not by std::filesystem, whose iterator ends the process where there is no memory.
+  DIR* const directory = ::opendir(path.c_str());
+  if (directory == nullptr) return 0;
+  while (const dirent* const entry = ::readdir(directory)) {
+    struct stat info {};
+    const bool is_seen = ::fstatat(::dirfd(directory), entry->d_name, &info, 0) == 0;
+    if (is_seen && S_ISREG(info.st_mode)) sum += static_cast<std::uint64_t>(info.st_size);
   }
+  ::closedir(directory);
   return sum;
 }
 

@@ -4,11 +4,19 @@
 
 #include "cairn/error.hpp"
 #include "storage/lone_shard.hpp"
+#include "storage/posix_file.hpp"
 
 namespace cairn::storage {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kReplaced = ".replaced";
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
 
 /// What one file of a set says of itself, where that fits its name.
 Identity identity_of(const fs::path& path, const policy::LoneName& name) {
@@ -20,7 +28,48 @@ Identity identity_of(const fs::path& path, const policy::LoneName& name) {
                                       policy::stem(told) + ", not of the one it is named for");
 }
 
+/// The name of one file, or of the one that `path` stands aside for where that is missing.
+std::optional<policy::LoneName> only_name_of(const fs::path& path) {
+  if (auto name = lone_name_of(path)) return name;
+  fs::path own = path;
+  return is_there(own.replace_extension()) ? std::nullopt : replaced_lone_name_of(path);
+}
+
+void recover(const fs::path& aside, const policy::LoneName& name,
+             const policy::TemporaryName& identity) {
+  fs::path own = aside;
+  own.replace_extension();
+  if (!is_there(own)) {
+    rename_entry(aside, own);
+    sync_directory(own.parent_path());
+    return;
+  }
+  try {
+    static_cast<void>(identity_of(own, name));
+  } catch (const Error&) {
+    return;  // the one aside may be the better
+  }
+  remove_checkpoint(aside, identity);
+}
+
 }  // namespace
+
+std::optional<policy::LoneName> replaced_lone_name_of(const fs::path& path) {
+  const std::string file = path.filename().string();
+  if (!file.ends_with(kReplaced)) return std::nullopt;
+  auto name = policy::parse_lone_name(
+      std::string_view(file).substr(0, file.size() - kReplaced.size()));
+  return name && name->rank ? name : std::nullopt;
+}
+
+void recover_lone_files(const fs::path& directory,
+                        const std::function<bool(const std::string& series)>& is_ours,
+                        const policy::TemporaryName& identity) {
+  for (const fs::path& path : entries_of(directory)) {
+    const auto name = replaced_lone_name_of(path);
+    if (name && is_ours(name->series)) recover(path, *name, identity);
+  }
+}
 
 std::optional<policy::LoneName> lone_name_of(const fs::path& path) {
   return policy::parse_lone_name(path.filename().string());
@@ -29,7 +78,7 @@ std::optional<policy::LoneName> lone_name_of(const fs::path& path) {
 std::vector<Found> list_lone_sets(const fs::path& directory) {
   std::map<std::string, Found> sets;
   for (const fs::path& path : entries_of(directory)) {
-    auto name = lone_name_of(path);
+    const auto name = only_name_of(path);
     if (!name || !name->rank) continue;
     policy::LoneName of_set = *name;
     of_set.rank.reset();

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,12 +61,23 @@ struct LonePiece {
 LonePiece lone_piece(const PlacedTensor& dataset, const std::string& where);
 
 /// All lone shards of a directory that may belong together, one for each name of a set:
-/// `<stem>.rank*of<n>.shard`. What they say of themselves is that of the newest of them; of a set
-/// none of whose files can be read, `problem` says why.
+/// `<stem>.rank*of<n>.shard`; what stands aside and has no other in its place, too. What they say of
+/// themselves is that of the newest of them; of a set none of whose files can be read, `problem`
+/// says why.
 std::vector<Found> list_lone_sets(const std::filesystem::path& directory);
 
 /// The files of a set that are there, by rank.
 std::vector<std::filesystem::path> lone_files(const std::filesystem::path& set);
+
+/// The name of the file that `path`, `<its name>.replaced`, stood aside for; nothing for others.
+std::optional<policy::LoneName> replaced_lone_name_of(const std::filesystem::path& path);
+
+/// Finishes what a crash cut short where a rank saved alone under a name that was taken: what
+/// stands aside gets its name back where nothing bears it, and goes where that is good. Of the series for
+/// which `is_ours` holds; `identity` is whose trash it is.
+void recover_lone_files(const std::filesystem::path& directory,
+                        const std::function<bool(const std::string& series)>& is_ours,
+                        const policy::TemporaryName& identity);
 
 /// The name of a set or of one of its files, at the end of `path`.
 std::optional<policy::LoneName> lone_name_of(const std::filesystem::path& path);

@@ -14,9 +14,27 @@ std::string host_name() {
   return name.data();
 }
 
+std::string variable(const char* name) {
+  const char* const text = name == nullptr ? nullptr : std::getenv(name);
+  return text == nullptr ? "" : text;
+}
+
+/// A variable that holds the id of the job, and one that tells apart what runs at the same time
+/// under that id: steps, or the elements of an array.
+struct BatchSystem {
+  const char* job;
+  const char* part;
+};
+constexpr std::array kBatchSystems{
+    BatchSystem{"SLURM_JOB_ID", "SLURM_STEP_ID"}, BatchSystem{"PBS_JOBID", nullptr},
+    BatchSystem{"LSB_JOBID", "LSB_JOBINDEX"}, BatchSystem{"JOB_ID", "SGE_TASK_ID"}};
+
 std::string batch_job() {
-  for (const char* variable : {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"}) {
-    if (const char* job = std::getenv(variable); job != nullptr && *job != '\0') return job;
+  for (const BatchSystem& system : kBatchSystems) {
+    const std::string job = variable(system.job);
+    if (job.empty()) continue;
+    const std::string part = variable(system.part);
+    return part.empty() ? job : job + "." + part;
   }
   return "";
 }

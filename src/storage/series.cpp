@@ -1,6 +1,8 @@
 #include "storage/series.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <iterator>
 #include <limits>
 #include <set>
 
@@ -145,6 +147,12 @@ void Series::recover() {
       remove_checkpoint(old.path, rules_.identity);
     }
   }
+  for (const Place& place : catalog_.places()) {
+    const auto is_ours = [&](const std::string& series) {
+      return policy::series_number(place.prefix, series) == number_;
+    };
+    recover_lone_files(directory_of(catalog_, place), is_ours, rules_.identity);
+  }
 }
 
 void Series::read() {
@@ -264,18 +272,18 @@ void Series::committed(const fs::path& path, const Record& record) {
 /// The kinds of one name are one checkpoint: what ranks saved alone under it is replaced, too.
 void Series::discard_lone_of(const fs::path& path) noexcept {
   for (auto found = lone_.begin(); found != lone_.end();) {
-    if (!is_same_stem(found->path.parent_path(), found->name, path)) {
-      ++found;
-      continue;
-    }
+    bool is_replaced = false;
     try {
-      for (const fs::path& file : lone_files(found->path)) {
-        remove_checkpoint(file, rules_.identity);
+      is_replaced = is_same_stem(found->path.parent_path(), found->name, path);
+      if (is_replaced) {
+        for (const fs::path& file : lone_files(found->path)) {
+          remove_checkpoint(file, rules_.identity);
+        }
       }
-    } catch (const Error&) {
-      // The new one is published; what is left is older and told apart by its run.
+    } catch (const std::exception&) {
+      // The new one is published; what is left is older and told apart by its sequence number.
     }
-    found = lone_.erase(found);
+    found = is_replaced ? lone_.erase(found) : std::next(found);
   }
 }
 
@@ -352,18 +360,22 @@ std::vector<fs::path> Series::drop_oldest() {
   const auto kept = static_cast<std::int64_t>(
       std::ranges::count(members_, false, &Member::breakpoint));
   if (kept < 2) return {};
-  std::vector<fs::path> paths;  // of the oldest, or the oldest chain
-  for (std::int64_t most = kept - 1; most > 0 && paths.empty(); --most) {
-    paths = to_delete({.save_checkpoint_steps = none,
-                       .save_checkpoint_seconds = none,
-                       .keep_checkpoint_max = most,
-                       .keep_checkpoint_per_n_minutes = none});
+  std::vector<fs::path> dropped;  // the oldest, or the oldest chain
+  for (std::int64_t most = kept - 1; most > 0 && dropped.empty(); --most) {
+    for (const fs::path& path : to_delete({.save_checkpoint_steps = none,
+                                           .save_checkpoint_seconds = none,
+                                           .keep_checkpoint_max = most,
+                                           .keep_checkpoint_per_n_minutes = none})) {
+      try {
+        remove_checkpoint(path, rules_.identity);
+        dropped.push_back(path);
+      } catch (const Error& error) {  // gone by other hands: that made no room
+        if (error.code() != ErrorCode::not_found) throw;
+      }
+      std::erase_if(members_, [&](const Member& member) { return member.path == path; });
+    }
   }
-  for (const fs::path& path : paths) {
-    remove_checkpoint(path, rules_.identity);
-    std::erase_if(members_, [&](const Member& member) { return member.path == path; });
-  }
-  return paths;
+  return dropped;
 }
 
 }  // namespace cairn::storage
