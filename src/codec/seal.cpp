@@ -1,11 +1,11 @@
 // Every OpenSSL context lives for one block only: setting one up costs a microsecond, and no
-// expanded key outlives its use. The keys themselves lie in the pages of `Key`.
+// expanded key outlives its use. The keys themselves lie in the pages of `Key`, and no context ever
+// gets the user's (codec/hkdf).
 #include "codec/seal.hpp"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 
 #include <algorithm>
 #include <initializer_list>
@@ -14,6 +14,7 @@
 
 #include "base/handle.hpp"
 #include "cairn/error.hpp"
+#include "codec/hkdf.hpp"
 
 namespace cairn::codec {
 namespace {
@@ -28,8 +29,6 @@ using Cipher = UniqueHandle<OpenSslTraits<EVP_CIPHER, EVP_CIPHER_free>>;
 using CipherContext = UniqueHandle<OpenSslTraits<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free>>;
 using MacAlgorithm = UniqueHandle<OpenSslTraits<EVP_MAC, EVP_MAC_free>>;
 using MacContext = UniqueHandle<OpenSslTraits<EVP_MAC_CTX, EVP_MAC_CTX_free>>;
-using KdfAlgorithm = UniqueHandle<OpenSslTraits<EVP_KDF, EVP_KDF_free>>;
-using KdfContext = UniqueHandle<OpenSslTraits<EVP_KDF_CTX, EVP_KDF_CTX_free>>;
 
 using ConstBytes = std::span<const std::byte>;
 
@@ -136,23 +135,6 @@ Mac hmac(ConstBytes key, std::initializer_list<ConstBytes> parts) {
   return mac;
 }
 
-void derive(const Key& key, const FileId& id, const std::string& info, std::span<std::byte> out) {
-  const KdfAlgorithm algorithm(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
-  const KdfContext context(EVP_KDF_CTX_new(algorithm.get()));
-  std::string digest = "SHA256";
-  const auto octets = [](const char* name, ConstBytes bytes) {
-    return OSSL_PARAM_construct_octet_string(name, const_cast<std::byte*>(bytes.data()),
-                                             bytes.size());
-  };
-  const std::array parameters{
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.data(), 0),
-      octets(OSSL_KDF_PARAM_KEY, key.bytes()), octets(OSSL_KDF_PARAM_SALT, id),
-      octets(OSSL_KDF_PARAM_INFO, std::as_bytes(std::span(info))), OSSL_PARAM_construct_end()};
-  require(context.get() != nullptr &&
-              EVP_KDF_derive(context.get(), raw(out), out.size(), parameters.data()) == 1,
-          "derive a key");
-}
-
 /// Some builds of OpenSSL leave ciphers out.
 void require_cipher(EncMode mode, std::size_t key_bytes) {
   for (const std::string& name :
@@ -194,7 +176,7 @@ bool same_bytes(ConstBytes a, ConstBytes b) noexcept {
 Digest fingerprint(const Key& key) {
   if (key.empty()) return {};
   constexpr std::string_view kPurpose = "cairn: is it the same key on all ranks?";
-  return hmac(key.bytes(), {std::as_bytes(std::span(kPurpose))});
+  return secret_hmac(key.bytes(), {std::as_bytes(std::span(kPurpose))});
 }
 
 Seal::Seal(const Key& key, EncMode mode, const FileId& id)
@@ -207,11 +189,12 @@ Seal::Seal(const Key& key, EncMode mode, const FileId& id)
   const std::array purposes{Purpose{"block", key_bytes_}, Purpose{"iv", key_bytes_},
                             Purpose{"mac", kMacBytes}, Purpose{"header", kMacBytes},
                             Purpose{"table", kMacBytes}};
+  const Key pseudorandom = hkdf_extract(id, key.bytes());
   keys_ = Key::with_bytes(2 * key_bytes_ + 3 * kMacBytes, [&](std::span<std::byte> all) {
     for (const Purpose& purpose : purposes) {
       const std::string info =
           "cairn 1 " + std::string(to_string(mode)) + " " + std::string(purpose.name);
-      derive(key, id, info, all.first(purpose.bytes));
+      hkdf_expand(pseudorandom, std::as_bytes(std::span(info)), all.first(purpose.bytes));
       all = all.subspan(purpose.bytes);
     }
   });
