@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -164,13 +165,15 @@ class CAIRN_API ModelCheckpoint {
     try {
       std::forward<Loop>(loop)();
     } catch (...) {
-      leave(state);
+      leave(state, std::current_exception());
       throw;
     }
   }
   /// What `guard` does where an exception leaves the loop. Nothing without `exception_save`. Errors of
-  /// its own are told to the listener.
-  void leave(const State& state) noexcept;
+  /// its own are told to the listener. `by`: the exception, where it is at hand. One that came out of a
+  /// call at the end of a step left the values of that step as they are; of others, and where nobody
+  /// knows, only `before_update` says whether values were being changed.
+  void leave(const State& state, const std::exception_ptr& by = nullptr) noexcept;
 
   /// Local. What the last committed save of this object did, with the seconds of each phase; nothing
   /// before it.
@@ -188,7 +191,7 @@ class CAIRN_API ModelCheckpoint {
 };
 
 /// `ModelCheckpoint::guard` for the scope that it is made in: leaving it by an exception, which must
-/// be caught somewhere, is leaving the training loop.
+/// be caught somewhere, is leaving the training loop. A destructor is not told which exception it is.
 class CAIRN_API ExceptionGuard {
  public:
   /// Local. Both must outlive it.

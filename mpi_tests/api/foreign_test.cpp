@@ -183,6 +183,21 @@ TEST_F(Foreign, TheRulesOfEveryLoadHold) {
   EXPECT_EQ(report.missing, std::vector<std::string>{"\"model.more\" float32 []"});
 }
 
+TEST_F(Foreign, MapsAreNotThereAndSaidToBeMissing) {
+  std::vector<float> tensor(element_count(kShape));
+  MapParameter map = MapParameter::of<std::int64_t, float>({2});
+  const std::vector<float> row(2, 1.0F);
+  map.put(7, std::span(row));
+  State state;
+  state.add("tensor", std::span(tensor), whole(kShape)).add("embedding", map);
+  expect_error([&] { load(MPI_COMM_WORLD, path("others.h5"), state); }, ErrorCode::mismatch,
+               {"missing in the file", "embedding", "(state unchanged)"});
+  const LoadReport report = load(MPI_COMM_WORLD, path("others.h5"), state, {.strict = false});
+  EXPECT_FALSE(report.missing.empty());
+  EXPECT_EQ(tensor[1], 1);
+  EXPECT_TRUE(map.contains(7)) << "as it was";
+}
+
 TEST_F(Foreign, WhatIsNoTensorIsInNobodysWayAndRefusedByItsTypeWhenAskedFor) {
   std::vector<float> tensor(element_count(kShape));
   State alone;

@@ -4,7 +4,11 @@
 #include <numeric>
 #include <sstream>
 
+#include <gmock/gmock.h>
+
 #include "api/world.hpp"
+#include "storage/lone_shard.hpp"
+#include "storage/sample_image.hpp"
 
 namespace cairn::test {
 namespace {
@@ -212,6 +216,57 @@ TEST_F(Inspect, AnotherNameIsToldAndNoDamage) {
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.misnamed, "run-1_3.h5");
   EXPECT_EQ(identify(path("runs/run-1_4.h5")).misnamed, "run-1_3.h5");
+}
+
+/// Lone shards of a set, by hand.
+class InspectLone : public Inspect {
+ protected:
+  void write_lone(int rank, int ranks, std::uint64_t sequence, const Time& saved_at,
+                  const std::vector<TensorInfo>& datasets) {
+    storage::Record record = cairn::testing::sample_record();
+    record.series = "run";
+    record.epoch = 1;
+    record.step_in_epoch = record.step = 5;
+    record.sequence = sequence;
+    record.saved_at = saved_at;
+    record.optional_features.clear();
+    storage::put_mark({.rank = static_cast<std::uint64_t>(rank),
+                       .ranks = static_cast<std::uint64_t>(ranks),
+                       .structure = {1, 2},
+                       .updates_marked = true},
+                      record);
+    on_root([&] {
+      cairn::testing::write_image(
+          path("run-1_5_breakpoint.rank" + std::to_string(rank) + "of" + std::to_string(ranks) +
+               ".shard"),
+          storage::lay_out(datasets, kBlock), record);
+    });
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  [[nodiscard]] Contents inspected(int ranks) const {
+    return inspect(path("run-1_5_breakpoint.rank*of" + std::to_string(ranks) + ".shard"));
+  }
+  static constexpr Time kThen{std::chrono::seconds{1'700'000'000}};
+};
+
+TEST_F(InspectLone, PiecesThatDisagreeOnTheShapeAreDamageAndNotTaken) {
+  write_lone(0, 1, 3, kThen,
+             {{"w[0:8/8,0:2/2]", DType::float32, {8, 2}}, {"w[0:8/8]", DType::float32, {8}}});
+  const Contents contents = inspected(1);
+  ASSERT_TRUE(contents.problem.has_value());
+  EXPECT_THAT(contents.problem->what(), ::testing::HasSubstr("\"w\""));
+  EXPECT_TRUE(contents.lacks.has_value());
+}
+
+TEST_F(InspectLone, OfTwoAttemptsTheNewestBySequenceCountsWhateverTheClockSaid) {
+  write_lone(0, 2, 4, kThen, {{"w[0:4/8]", DType::float32, {4}}});
+  write_lone(1, 2, 3, kThen + std::chrono::hours{1}, {{"w[4:8/8]", DType::float32, {4}}});
+  const Contents contents = inspected(2);
+  EXPECT_EQ(contents.sequence, 4U);
+  ASSERT_EQ(contents.files.size(), 2U);
+  EXPECT_FALSE(contents.files[0].problem.has_value());
+  EXPECT_TRUE(contents.files[1].problem.has_value()) << "of another attempt";
+  EXPECT_TRUE(contents.lacks.has_value());
 }
 
 }  // namespace

@@ -198,6 +198,33 @@ TEST_F(ChainDamage, AllIsMovedThenItIsWhole) {
   expect_fall_back(ranks(), kSaves);
 }
 
+TEST_F(ChainDamage, ALinkToAnIncrementOrASlashAfterItsNameThenItsChainIsFound) {
+  const auto expect_step = [](const fs::path& path, std::uint64_t step) {
+    MapParameter map = MapParameter::of<std::int64_t, float>({MapAndTruth::kRow});
+    State state;
+    state.add("emb", map);
+    EXPECT_EQ(load(MPI_COMM_WORLD, path, state).step, step);
+    EXPECT_FALSE(inspect(path).broken.has_value());
+  };
+  on_root([&] { fs::create_symlink(link(4), path("latest.h5")); });
+  MPI_Barrier(MPI_COMM_WORLD);
+  expect_step(path("latest.h5"), 4);
+  CheckpointSettings shards = settings();
+  shards.integrated_save = false;
+  {
+    MapAndTruth table;
+    State state;
+    state.add("emb", table.map());
+    std::mt19937_64 random(7);
+    ModelCheckpoint checkpoint(MPI_COMM_WORLD, "run", path("s"), shards);
+    for (const std::uint64_t step : {1, 2}) {
+      table.change(random, step == 1 ? 5000 : 200, 5000);
+      checkpoint.save(step, state);
+    }
+  }
+  expect_step(path("s") / "run-1_2.shards/", 2);
+}
+
 TEST_F(ChainDamage, AfterTheFallBackTheChainGoesOnFromThere) {
   on_root([&] { fs::remove(link(4)); });
   MapAndTruth table;

@@ -266,6 +266,34 @@ TEST_F(Increments, AMapThatWasLoadedFromElsewhereThenTheNextSaveIsFull) {
   expect_restored_everywhere(0);
 }
 
+TEST_F(Increments, TheKeyIsChangedThenTheNextSaveIsFullAndOpensByTheNewOneAlone) {
+  const Key first = Key::from_hex(std::string(64, 'a'));
+  const Key second = Key::from_hex(std::string(64, 'b'));
+  CheckpointSettings with = settings();
+  with.enc_key = first;
+  train_base();
+  {
+    ModelCheckpoint checkpoint = make(with);
+    save_one(checkpoint, false);
+  }
+  for (const Key& next : {second, Key()}) {
+    LoadOptions by_the_old_one;
+    by_the_old_one.enc_key = with.enc_key;
+    with.enc_key = next;
+    {
+      ModelCheckpoint checkpoint = make(with);
+      ASSERT_TRUE(checkpoint.restore(state_, by_the_old_one).has_value());
+      train();
+      save_one(checkpoint, false);
+      train();
+      save_one(checkpoint, true);
+    }
+    CheckpointSettings new_one;
+    new_one.enc_key = next;
+    ASSERT_TRUE(restore_on(ranks(), new_one).has_value());
+  }
+}
+
 TEST_F(Increments, AnotherSeriesSavedTheMapThenTheNextSaveIsFull) {
   std::optional<ModelCheckpoint> checkpoint(make(settings()));
   ModelCheckpoint other(MPI_COMM_WORLD, "other", directory(), settings());

@@ -256,11 +256,11 @@ TEST(Retention, AnyPolicyThenTheNewestNeverGoes) {
 /// "F" is a full one, "i" an increment on the last full one; one a second, from 1 on.
 std::vector<Kept> chains(const std::string& kinds) {
   std::vector<Kept> kept;
-  std::uint64_t base = 0;
+  std::size_t chain = 0;
   for (const char kind : kinds) {
     Kept one = saved_at(static_cast<std::int64_t>(kept.size()) + 1);
-    if (kind == 'F') base = one.sequence;
-    one.base = kind == 'F' ? 0 : base;
+    if (kind == 'F') ++chain;
+    one.chain = chain;
     kept.push_back(one);
   }
   return kept;

@@ -1,6 +1,7 @@
 #include "storage/series.hpp"
 
 #include <cerrno>
+#include <fstream>
 
 #include "storage/child_process.hpp"
 #include "storage/commit.hpp"
@@ -334,6 +335,38 @@ TEST_F(SeriesOfIncrements, RoomIsMadeThenTheOldestChainGoesWhole) {
   EXPECT_THAT(series.drop_oldest(), ElementsAre(root() / "CKP-1_3.h5", root() / "CKP-1_2.h5",
                                                 root() / "CKP-1_1.h5"));
   EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_4.h5"));
+}
+
+TEST_F(SeriesOfIncrements, AFullOneOfTheSameNumberComesBackThenTheNewestChainStays) {
+  {
+    Series series = open();
+    save(series, 1);
+    save(series, 9);
+  }
+  fs::rename(at("CKP-1_9.h5"), root() / "moved away");
+  {
+    Series series = open();
+    for (const std::uint64_t step : {10, 11, 12}) save_next(series, step, step == 10);
+  }
+  fs::rename(root() / "moved away", at("CKP-1_9.h5"));
+  Series series = open();
+  series.restored(at("CKP-1_12.h5"));
+  save_next(series, 13, false, keep_at_most(2));
+  EXPECT_THAT(checkpoints(), ElementsAre("CKP-1_10.h5", "CKP-1_11.h5", "CKP-1_12.h5",
+                                         "CKP-1_13.h5"));
+}
+
+TEST_F(SeriesOfIncrements, RestoredFromANameThatStandsAsideThenTheNextIsFull) {
+  {
+    Series series = open();
+    save_next(series, 1, true);
+    save_next(series, 2, false);
+  }
+  fs::rename(at("CKP-1_2.h5"), at("CKP-1_2.h5.replaced"));
+  std::ofstream(at("CKP-1_2.h5")).put('x');  // so that it stays aside
+  Series series = open();
+  series.restored(at("CKP-1_2.h5.replaced"));
+  EXPECT_FALSE(series.increment_at(root() / "CKP-1_3.h5").has_value());
 }
 
 TEST_F(SeriesOfIncrements, OneWhoseBaseIsGoneDoesNotCountAndDisplacesNoGoodOne) {

@@ -271,26 +271,58 @@ struct LoneTensor {
 };
 using LoneTensors = std::map<std::pair<Family, std::string>, LoneTensor>;
 
-void take_lone_shard(const fs::path& path, const storage::Unlock& unlock, Contents& contents,
-                     LoneTensors& tensors, storage::StructureDigest& structure) {
+/// What a lone shard says of itself.
+struct LoneHead {
+  storage::Identity identity;
+  storage::LoneMark mark;
+};
+
+LoneHead lone_head_of(const fs::path& path, const storage::Unlock& unlock) {
+  const auto file = storage::ImageFile::open(path, unlock);
+  const storage::Record record = storage::read_record(file);
+  return {record, coord::lone_mark_at(path, record)};
+}
+
+/// Of the newest that can be read.
+std::optional<LoneHead> newest_of(const std::vector<fs::path>& files,
+                                  const storage::Unlock& unlock) {
+  std::optional<LoneHead> newest;
+  for (const fs::path& path : files) {
+    try {
+      LoneHead head = lone_head_of(path, unlock);
+      if (!newest || newness(newest->identity) < newness(head.identity)) newest = std::move(head);
+    } catch (const Error&) {
+      // It is told of when its contents are looked at.
+    }
+  }
+  return newest;
+}
+
+void take_lone_shard(const fs::path& path, const storage::Unlock& unlock,
+                     const std::optional<LoneHead>& newest, Contents& contents,
+                     LoneTensors& tensors) {
   const auto file = storage::ImageFile::open(path, unlock);
   const storage::ImageIndex image = storage::read_index(file);
   storage::check_same_identity(file, image.record);
   const auto mark = coord::lone_mark_at(path, image.record);
-  if (image.record.run_id != contents.run_id || image.record.step != contents.step) {
+  if (!newest || !is_of_one_state(image.record, mark, newest->identity, newest->mark)) {
     throw Error(ErrorCode::damaged,
-                path.string() + ": it is of another run or step than the newest");
+                path.string() + ": it is of another attempt, step or structure than the newest");
   }
   take_mode(file, contents);
   const std::uint64_t values_before = contents.value_bytes;
   take_record(image.record, contents);
   contents.value_bytes += values_before;
-  structure = mark.structure;
   storage::BlockReader reader(file, image);
   for (const PlacedTensor& dataset : image.tensors) {
     const storage::LonePiece piece = storage::lone_piece(dataset, path.string());
     const auto [at, is_new] = tensors.try_emplace({piece.tensor.family, piece.tensor.name},
                                                   LoneTensor{piece.tensor, {}});
+    if (at->second.info != piece.tensor) {
+      throw Error(ErrorCode::damaged, path.string() + ": " + label(piece.tensor) + " is " +
+                                          type_and_shape(piece.tensor) + ", and elsewhere " +
+                                          type_and_shape(at->second.info));
+    }
     at->second.pieces.push_back(
         {piece.box.offset, piece.box.extent, contents.files.size() - 1, piece.offset});
     if (!is_new || piece.tensor.family != Family::append_info) continue;
@@ -325,12 +357,12 @@ std::optional<std::string> find_lack(const LoneTensors& tensors,
 void take_lone(const std::vector<fs::path>& files, const storage::Unlock& unlock,
                Contents& contents) {
   LoneTensors tensors;
-  storage::StructureDigest structure{};
+  const std::optional<LoneHead> newest = newest_of(files, unlock);
   for (const fs::path& path : files) {
     contents.files.push_back({path, length_of(path), std::nullopt});
-    note_problem(contents, [&] { take_lone_shard(path, unlock, contents, tensors, structure); });
+    note_problem(contents, [&] { take_lone_shard(path, unlock, newest, contents, tensors); });
   }
-  contents.lacks = find_lack(tensors, structure);
+  contents.lacks = find_lack(tensors, newest ? newest->mark.structure : storage::StructureDigest{});
   for (auto& [key, tensor] : tensors) {
     if (tensor.info.family != Family::parameter) continue;
     contents.tensors.push_back(tensor_of(tensor.info));

@@ -46,7 +46,9 @@ std::optional<std::filesystem::path> ModelCheckpoint::latest() const { return ru
 
 const CheckpointConfig& ModelCheckpoint::config() const noexcept { return run_->config(); }
 
-void ModelCheckpoint::leave(const State& state) noexcept { run_->leave(state); }
+void ModelCheckpoint::leave(const State& state, const std::exception_ptr& by) noexcept {
+  run_->leave(state, by);
+}
 
 ExceptionGuard::ExceptionGuard(ModelCheckpoint& checkpoint, const State& state) noexcept
     : checkpoint_(checkpoint), state_(state), exceptions_(std::uncaught_exceptions()) {}

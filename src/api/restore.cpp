@@ -21,6 +21,12 @@ void tell_skipped(const RestoreFrom& from, const std::filesystem::path& path,
   throw Error(ErrorCode::damaged, text);
 }
 
+/// Whether what `options` opened and what is saved by `settings` are opened alike: a chain has one key.
+bool saves_open_like(const LoadOptions& options, const CheckpointSettings& settings) {
+  return options.enc_key == settings.enc_key &&
+         (settings.enc_key.empty() || options.enc_mode == settings.enc_mode);
+}
+
 /// What the older one does not hold, append_info or without `strict`, is not overwritten by it.
 void warn_of_leftovers(Restored& restored) {
   // Every warning so far is about a tensor of append_info that is not there.
@@ -67,7 +73,9 @@ std::optional<Restored> restore_newest(const RestoreFrom& from, State& state, co
       if (candidate->problem) throw Error(*candidate->problem);
       static_cast<LoadReport&>(restored) =
           coord::load_checkpoint(from.comm, candidate->path, state, options);
-      coord::run_on_root(from.comm, [&] { from.series->restored(restored.path); });
+      coord::run_on_root(from.comm, [&] {
+        from.series->restored(restored.path, saves_open_like(options, from.settings));
+      });
       if (tried) warn_of_leftovers(restored);
       if (from.settings.quarantine_damaged) quarantine(from, restored.skipped);
       return restored;

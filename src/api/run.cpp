@@ -63,7 +63,9 @@ Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig con
   step_begins();
   if (!settings().exception_save) return;
   farewell_ = std::make_unique<coord::Farewell>(comm, settings().write.deadline);
-  lone_saver_ = std::make_unique<coord::Saver>(MPI_COMM_SELF, settings().write, protection());
+  WriteOptions by_itself = settings().write;
+  by_itself.writer = Writer::direct;  // the others write together, or one file of all ranks
+  lone_saver_ = std::make_unique<coord::Saver>(MPI_COMM_SELF, by_itself, protection());
   signals_.emplace();
 }
 
@@ -116,6 +118,7 @@ Run::~Run() {
   const auto failed = coord::attempt([&] {
     noting_errors([&] {
       vote_->complete();
+      if (!flight_) return;
       hear_who_left();
       static_cast<void>(land_if_flying());
     });
@@ -133,22 +136,31 @@ Next Run::step_end(std::uint64_t step, const State& state) {
     saver_.wait_captured();
     const auto answer = vote_->complete();
     if (answer && answer->stop != 0) stop_asked_ = answer->stop;
-    const bool landed = flight_ && flight_->voted && answer && !answer->writing;
-    if (landed) hear_who_left();
-    const bool again = landed && !land_or_pass_over(false);
-    if (answer && answer->failed) coord::settle(*comm_, std::exchange(failure_, std::nullopt));
-    if (stop_asked_ != 0) {
-      save_and_stop(step, state, std::exchange(stop_asked_, 0));
-      return Next::stop;
-    }
-    if (settings().exception_save && !alone_) prepare_to_be_alone(step, state);
-    const bool time_is_up = answer && answer->due && !is_answered_;
-    const std::uint64_t tried = std::max(last_saved_step_, passed_over_);
-    if (again || time_is_up || policy::steps_due(policy(), step, tried)) save_due(step, state);
+    // A save that fails ends no run by itself: whether to stop is asked in each step all the same.
+    const auto failed = coord::attempt([&] { act_on(answer, step, state); });
+    if (failed && (stopped_ || failed->code() == ErrorCode::unresponsive)) throw Error(*failed);
+    if (stopped_) return Next::stop;
     vote();
     step_begins();
+    if (failed) throw Error(*failed);
     return Next::go_on;
   });
+}
+
+/// Collective. Lands, stops or saves: what the ranks agreed on, and what is due.
+void Run::act_on(const std::optional<coord::StepVote::Voice>& answer, std::uint64_t step,
+                 const State& state) {
+  const bool landed = flight_ && flight_->voted && answer && !answer->writing;
+  if (landed) hear_who_left();
+  const bool again = landed && !land_or_pass_over(false);
+  if (answer && answer->failed) coord::settle(*comm_, std::exchange(failure_, std::nullopt));
+  if (stop_asked_ != 0) {
+    save_and_stop(step, state, std::exchange(stop_asked_, 0));
+    return;
+  }
+  if (settings().exception_save && !alone_) prepare_to_be_alone(step, state);
+  const bool time_is_up = answer && answer->due && !is_answered_;
+  if (again || time_is_up || policy::steps_due(policy(), step, last_tried())) save_due(step, state);
 }
 
 void Run::end(std::uint64_t step, const State& state) {
@@ -279,7 +291,11 @@ void Run::vote() {
     if (!series_) return;
     voice.due = policy::seconds_due(policy(), series_->now(), last_save_);
     if (!settings().stop_before || voice.stop != 0) return;
-    if (limit_.must_stop(series_->now(), flight_.has_value())) {
+    const Time now = series_->now();
+    const auto next_step = now + std::chrono::duration_cast<Time::duration>(limit_.step());
+    const bool saves_first = policy::steps_due(policy(), standing_.step + 1, last_tried()) ||
+                             policy::seconds_due(policy(), next_step, last_save_);
+    if (limit_.must_stop(now, (flight_ ? 1 : 0) + (saves_first ? 1 : 0))) {
       voice.stop = coord::StepVote::kTimeLimit;
     }
   });

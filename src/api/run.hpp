@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -42,7 +43,7 @@ class Run {
   SaveReport save(std::uint64_t step, const State& state);
   std::optional<Restored> restore(State& state, const LoadOptions& options,
                                   const std::optional<std::string>& series);
-  void leave(const State& state) noexcept;
+  void leave(const State& state, const std::exception_ptr& by) noexcept;
 
   [[nodiscard]] const std::optional<std::filesystem::path>& latest() const { return latest_; }
   [[nodiscard]] const std::optional<SaveReport>& last_report() const { return last_report_; }
@@ -82,6 +83,10 @@ class Run {
   [[nodiscard]] bool is_saved(std::uint64_t step) const {
     return latest_.has_value() && last_saved_step_ == step;
   }
+  /// The last step that was saved or passed over.
+  [[nodiscard]] std::uint64_t last_tried() const {
+    return std::max(last_saved_step_, passed_over_);
+  }
 
   // run.cpp
   template <class Call>
@@ -91,6 +96,8 @@ class Run {
   auto at_step(std::uint64_t step, Call&& call);
   template <class Call>
   auto beside_the_step(Call&& call);
+  void act_on(const std::optional<coord::StepVote::Voice>& answer, std::uint64_t step,
+              const State& state);
   void is_at(std::uint64_t step);
   void step_begins();
   void step_is_over();
@@ -134,6 +141,7 @@ class Run {
   void learn_to_be_alone(std::uint64_t step, const State& state);
   void note_structure(Alone& alone);
   void save_alone(const State& state) noexcept;
+  void take_number();
   coord::Saver::Job lone_job(const State& entries) const;
   [[nodiscard]] storage::Record lone_record() const;
 
@@ -161,6 +169,7 @@ class Run {
   std::unique_ptr<coord::Farewell> farewell_;
   std::optional<Alone> alone_;                  ///< from the first step on
   std::exception_ptr thrown_;  ///< by the last call at the end of a step: values are whole then
+  bool left_at_end_ = false;   ///< the loop was left by that
   State entries_;  ///< of the last save: the state, and what is appended; where it is needed
   std::optional<Flight> flight_;
   bool is_answered_ = false;  ///< a save or restore came after the vote that is posted

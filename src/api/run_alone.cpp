@@ -65,6 +65,13 @@ void Run::save_alone(const State& state) noexcept {
   if (failed && !is_told) tell_not_saved(failed->what());
 }
 
+/// Collective. What ranks saved alone, all at the same step, has a sequence number of its own then, and
+/// is there to be restored by this object, too.
+void Run::take_number() {
+  if (alone_) ++alone_->last.record.sequence;
+  coord::run_on_root(*comm_, [&] { series_->saved_alone(); });
+}
+
 /// Of a state with what is appended to it.
 coord::Saver::Job Run::lone_job(const State& entries) const {
   storage::LoneMark mark{

@@ -38,8 +38,11 @@ void Run::save_and_stop(std::uint64_t step, const State& state, std::int32_t rea
 
 /// Local at first, then collective as far as the others come. Inside of a `catch`, or while an
 /// exception is on its way.
-void Run::leave(const State& state) noexcept {
-  if (!settings().exception_save || is_alone_ || left_together(state)) return;
+void Run::leave(const State& state, const std::exception_ptr& by) noexcept {
+  if (!settings().exception_save || is_alone_) return;
+  saver_.wait_captured();  // the values are the caller's again, whatever becomes of the save
+  left_at_end_ = thrown_ && by == thrown_;
+  if (left_together(state)) return;
   is_alone_ = true;
   farewell_->stay_away();
   break_off(saver_.ends_by_itself() && !saver_.comm().is_broken() ? End::left : End::unresponsive);
@@ -77,7 +80,7 @@ std::optional<coord::Farewell::Meeting> Run::meet_others() {
 /// Whether the values are known to be those of a step: the program says when it changes them, or
 /// what it left the loop by came out of a call at the end of one.
 bool Run::is_sure() const {
-  return standing_.marks_updates || (thrown_ && std::current_exception() == thrown_);
+  return standing_.marks_updates || left_at_end_;
 }
 
 /// Collective. All ranks are here, at the same step: what they had posted in the old conversation is
@@ -97,7 +100,11 @@ void Run::save_together(const State& state, const coord::Farewell::Meeting& meet
   if (nothing_is_new()) return;
   if (meeting.updating) return tell_not_saved("the loop was left while values were being updated");
   // Perhaps values of two steps: what ranks save alone says so, and is used only where asked for.
-  if (meeting.unsure) return save_alone(state);
+  if (meeting.unsure) {
+    save_alone(state);
+    take_number();
+    return;
+  }
   save_in_room(standing_.step, state, storage::CheckpointKind::breakpoint);
   rest_together();
 }

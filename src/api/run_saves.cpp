@@ -134,7 +134,7 @@ SaveReport Run::save_now(std::uint64_t step, const State& state, CheckpointKind 
 void Run::note_request() {
   if (!alone_) return;
   alone_->last = saver_.last_request();
-  if (!saver_.structure_was_known()) note_structure(*alone_);
+  if (saver_.take_structure_news()) note_structure(*alone_);
 }
 
 void Run::take_off(std::uint64_t step, const State& state) {

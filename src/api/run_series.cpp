@@ -159,9 +159,13 @@ unsigned RunSeries::number_of(const storage::Catalog& known, const std::string& 
               "prefix, '_' and a number");
 }
 
-void RunSeries::restored(const std::filesystem::path& path) {
+void RunSeries::restored(const std::filesystem::path& path, bool opens_alike) {
   is_used_ = true;
-  series_->restored(path);
+  series_->restored(path, opens_alike);
+}
+
+void RunSeries::saved_alone() {
+  if (series_) series_->saved_alone();
 }
 
 void RunSeries::close_unused() {

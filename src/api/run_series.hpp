@@ -43,8 +43,11 @@ class RunSeries {
   std::filesystem::path quarantine(const std::filesystem::path& path) {
     return series_->quarantine(path);
   }
-  /// This run goes on from `path`, in its series.
-  void restored(const std::filesystem::path& path);
+  /// This run goes on from `path`, in its series; `opens_alike`: what it saves is opened by what
+  /// opened that, so increments may be on it.
+  void restored(const std::filesystem::path& path, bool opens_alike);
+  /// All ranks of this run saved alone.
+  void saved_alone();
   /// Without a committed save or restore of this run the series was only looked at.
   void close_unused();
 

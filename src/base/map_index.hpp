@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +32,9 @@ class MapIndex {
   MapIndex() { reset(0); }
 
   /// How many numbers it takes before it ought to be larger.
-  [[nodiscard]] std::uint64_t capacity() const noexcept { return (mask_ + 1) * kLoad; }
+  [[nodiscard]] std::uint64_t capacity() const noexcept {
+    return std::min((mask_ + 1) * kLoad, kMost);
+  }
   /// Forgets all numbers and makes room for `count`. Throws `invalid_argument` or `bad_alloc` and
   /// then has done nothing.
   void reset(std::uint64_t count);

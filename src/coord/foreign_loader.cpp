@@ -18,6 +18,7 @@
 #include "base/slice_access.hpp"
 #include "base/strided.hpp"
 #include "coord/load_steps.hpp"
+#include "coord/map_set.hpp"
 #include "coord/together.hpp"
 #include "plan/tiles.hpp"
 #include "storage/foreign_file.hpp"
@@ -149,8 +150,12 @@ class ForeignLoad {
     const auto begin = Clock::now();
     with_state_unchanged([&] {
       share_index();
-      run_together(comm_, [&] { claims_ = claims_to_fill(wanted_); });
-      run_together(comm_, [&] { refuse_what_is_no_tensor(); });
+      const std::vector<State::Map> maps = same_maps(comm_, wanted_);
+      run_together(comm_, [&] {
+        claims_ = claims_to_fill(wanted_);
+        refuse_what_is_no_tensor();
+        for (const State::Map& map : maps) add_map_claims(map, 0, claims_);  // which are not there
+      });
       match_ = match(comm_, claims_, tensors_, options_, path_.string());
       run_together(comm_, [&] { file_.emplace(path_, index_.largest_chunk, MPI_COMM_SELF); });
     });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/map_datasets.hpp"
 #include "codec/seal.hpp"
 #include "codec/sha256.hpp"
 #include "coord/step_vote.hpp"
@@ -41,6 +42,22 @@ std::vector<plan::Claim> claims_to_fill(const State& state) {
                                                  "memory or without a write callback");
   }
   return claims;
+}
+
+void add_map_claims(const State::Map& map, std::uint64_t entries,
+                    std::vector<plan::Claim>& claims) {
+  const MapSettings& settings = map.map->settings();
+  const auto add = [&](MapPart part, DType dtype, const Shape& shape) {
+    const Shape zeros(shape.size(), 0);
+    claims.push_back(
+        {{part_name(map.name, part), dtype, shape, Family::map_parameter}, {zeros, zeros}});
+  };
+  Shape values{entries};
+  values.insert(values.end(), settings.row_shape.begin(), settings.row_shape.end());
+  add(MapPart::default_row, settings.dtype, settings.row_shape);
+  add(MapPart::keys, settings.key_dtype, {entries});
+  add(MapPart::statuses, DType::uint8, {entries});
+  add(MapPart::values, settings.dtype, values);
 }
 
 void report_match(const Comm& comm, std::span<const plan::Claim> claims,

@@ -30,6 +30,11 @@ void check_options(const Comm& comm, const LoadOptions& options);
 /// Local. What this rank asks for; refuses what cannot be written to.
 std::vector<plan::Claim> claims_to_fill(const State& state);
 
+/// Local. Adds what a map asks for of a file that has so many entries of it; the map's own reader fetches
+/// their values.
+void add_map_claims(const State::Map& map, std::uint64_t entries,
+                    std::vector<plan::Claim>& claims);
+
 /// Collective. Fills in what does not depend on where the values come from.
 void report_match(const Comm& comm, std::span<const plan::Claim> claims,
                   std::span<const TensorInfo> stored, const Match& match, LoadReport& report);

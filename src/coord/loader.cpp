@@ -145,24 +145,12 @@ class Load {
   void look_for_maps() {
     const std::vector<StoredMap> there = maps_in_file(stored_);
     for (const State::Map& map : wanted_maps_) {
-      const MapSettings& settings = map.map->settings();
       const auto name = name_in_file(map.name, options_);
       const auto found = std::ranges::find_if(
           there, [&](const StoredMap& stored) { return name && stored.name == *name; });
-      const std::uint64_t rows = found == there.end() ? 0 : found->entries;
-      Shape shape{rows};
-      shape.insert(shape.end(), settings.row_shape.begin(), settings.row_shape.end());
-      claim(part_name(map.name, MapPart::default_row), settings.dtype, settings.row_shape);
-      claim(part_name(map.name, MapPart::keys), settings.key_dtype, {rows});
-      claim(part_name(map.name, MapPart::statuses), DType::uint8, {rows});
-      claim(part_name(map.name, MapPart::values), settings.dtype, shape);
+      add_map_claims(map, found == there.end() ? 0 : found->entries, claims_);
       maps_.push_back({name.value_or(map.name), map.map});
     }
-  }
-
-  void claim(std::string name, DType dtype, const Shape& shape) {
-    const Shape zeros(shape.size(), 0);
-    claims_.push_back({{std::move(name), dtype, shape, Family::map_parameter}, {zeros, zeros}});
   }
 
   /// Collective. Of the maps, those whose parts all match stay; what they are filled from is found

@@ -108,8 +108,7 @@ std::string ranks_in(const std::vector<Seen>& files) {
          std::to_string(files.front().mark.ranks);
 }
 
-/// The files of the attempt that the newest of them is of; those of another are old. Attempts may
-/// share the run id, where the program gives it, and the step, but not the sequence number.
+/// The files of the attempt that the newest of them is of; those of another are old.
 std::vector<Seen> those_of_one_state(const fs::path& set, std::vector<Seen> files) {
   std::string problems;
   for (const Seen& seen : files) {
@@ -117,16 +116,11 @@ std::vector<Seen> those_of_one_state(const fs::path& set, std::vector<Seen> file
   }
   std::erase_if(files, [](const Seen& seen) { return seen.problem.has_value(); });
   if (files.empty()) refuse(set, "cannot be read:" + problems);
-  const auto newest = std::ranges::max_element(files, {}, [](const Seen& seen) {
-    return std::pair(seen.identity.sequence, seen.identity.saved_at);
-  });
+  const auto newest = std::ranges::max_element(
+      files, {}, [](const Seen& seen) { return storage::newness(seen.identity); });
   const Seen chosen = *newest;
   std::erase_if(files, [&](const Seen& seen) {
-    return seen.identity.run_id != chosen.identity.run_id ||
-           seen.identity.sequence != chosen.identity.sequence ||
-           seen.identity.step != chosen.identity.step ||
-           seen.identity.series != chosen.identity.series ||
-           seen.mark.structure != chosen.mark.structure;
+    return !storage::is_of_one_state(seen.identity, seen.mark, chosen.identity, chosen.mark);
   });
   return files;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/map_hash.hpp"
+#include "base/tensor.hpp"
 #include "base/wire.hpp"
 #include "coord/together.hpp"
 
@@ -48,9 +49,9 @@ std::vector<Bytes> tell(const MapTable& table, std::uint64_t ranks, std::uint64_
   return told;
 }
 
-/// What each rank leaves out: of the changes of a key, put ones before erased ones and then by
-/// rank, the first one counts.
-std::vector<Bytes> judge(const std::vector<Bytes>& told) {
+/// What each rank leaves out: of the changes of a key, a put one before erased ones and then by
+/// rank, the first one counts. Throws `layout` where two ranks put one key.
+std::vector<Bytes> judge(const std::vector<Bytes>& told, const std::string& name) {
   std::vector<Change> changes;
   for (std::size_t rank = 0; rank < told.size(); ++rank) {
     if (told[rank].empty()) continue;
@@ -67,7 +68,14 @@ std::vector<Bytes> judge(const std::vector<Bytes>& told) {
   std::vector<Keys> left_out(told.size());
   for (std::size_t i = 1; i < changes.size(); ++i) {
     const Change& change = changes[i];
-    if (!change.erased || changes[i - 1].key != change.key) continue;
+    if (changes[i - 1].key != change.key) continue;
+    if (!change.erased) {
+      throw Error(ErrorCode::layout, label(Family::map_parameter, name) + ": ranks " +
+                                         std::to_string(changes[i - 1].rank) + " and " +
+                                         std::to_string(change.rank) +
+                                         " both hold one key, " + std::to_string(change.key) +
+                                         "; expected every key on one rank");
+    }
     left_out[static_cast<std::size_t>(change.rank)].push_back(change.key);
   }
   std::vector<Bytes> answers;
@@ -86,7 +94,8 @@ void append_keys(const Bytes& bytes, Keys& keys) {
 
 }  // namespace
 
-std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table) {
+std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table,
+                                         const std::string& name) {
   const auto ranks = static_cast<std::uint64_t>(comm.size());
   Keys kept;
   std::array<std::uint64_t, 2> sums{};  // of all that changed, of the erased
@@ -104,7 +113,7 @@ std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table
     std::vector<Bytes> messages;
     run_together(comm, [&] { messages = tell(table, ranks, round, rounds); });
     messages = comm.exchange(std::move(messages));
-    run_together(comm, [&] { messages = judge(messages); });
+    run_together(comm, [&] { messages = judge(messages, name); });
     messages = comm.exchange(std::move(messages));
     run_together(comm, [&] {
       for (const Bytes& bytes : messages) append_keys(bytes, left_out);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/map_table.hpp"
@@ -14,6 +15,8 @@ namespace cairn::coord {
 ///
 /// Every key has a rank that judges it, by a hash. Where anybody erased anything, all ranks tell
 /// the judges what changed, about a million keys for each at a time, and hear what to leave out.
-std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table);
+/// Throws `layout`, of the map of that name, where two of them put one key.
+std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table,
+                                         const std::string& name);
 
 }  // namespace cairn::coord

@@ -137,7 +137,7 @@ void MapSave::count(MapOrder::Which which) {
 /// Collective.
 void MapSave::leave_out_moved() {
   for (std::size_t i = 0; i < held_.size(); ++i) {
-    erased_[i] = erased_to_save(comm_, held_[i].table());
+    erased_[i] = erased_to_save(comm_, held_[i].table(), sorted_[i].name);
     maps_[i].source.erased = erased_[i];
   }
 }

@@ -134,7 +134,7 @@ void Saver::begin(const Job& job) {
             ? planner_.plan_alone(state, job.lone_block_bytes, attempt_->request)
             : planner_.plan(state, job.kind, attempt_->request);
   });
-  structure_was_known_ = attempt_->planned.reused;
+  structure_is_new_ = structure_is_new_ || !attempt_->planned.reused;
   attempt_->report.path = attempt_->request.path;
 }
 
@@ -178,6 +178,11 @@ void Saver::take_values() {
     if (failed || changed) attempt_->capture->spoil(failed ? *failed : *changed);
   }
   attempt_->progress.captured();
+  release_values();
+}
+
+/// Whoever waits for the capture goes on, be it made or given up.
+void Saver::release_values() {
   attempt_->captured = true;
   attempt_->captured.notify_all();
 }
@@ -232,6 +237,7 @@ void Saver::work_alone() {
     sync();
   });
   if (failed && !attempt_->error) attempt_->error = failed;
+  release_values();
 }
 
 /// In the background, with MULTIPLE: all of it.
@@ -247,6 +253,7 @@ void Saver::work_together() {
   } catch (...) {
     give_up();
     attempt_->error = current_error();
+    release_values();
   }
 }
 

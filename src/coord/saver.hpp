@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <optional>
 
 #include "cairn/save.hpp"
@@ -89,8 +90,11 @@ class Saver {
   [[nodiscard]] const Comm& comm() const noexcept { return comm_; }
   /// Local. What rank 0 decided of the last save that was begun.
   [[nodiscard]] const SaveRequest& last_request() const noexcept { return last_request_; }
-  /// Local. Whether the last save that was begun had the structure of the one before.
-  [[nodiscard]] bool structure_was_known() const noexcept { return structure_was_known_; }
+  /// Local, and the same on all ranks. Whether a save was begun, since the last call, that had another
+  /// structure than the one before it.
+  [[nodiscard]] bool take_structure_news() noexcept {
+    return std::exchange(structure_is_new_, false);
+  }
 
  private:
   struct Attempt;
@@ -99,6 +103,7 @@ class Saver {
   void check_asynchronous() const;
   void prepare_capture();
   void take_values();
+  void release_values();
   void reserve();
   void exchange();
   std::optional<Error> move_live();
@@ -123,7 +128,7 @@ class Saver {
   storage::Trash trash_;  ///< rank 0 only
   std::unique_ptr<Attempt> attempt_;
   SaveRequest last_request_;
-  bool structure_was_known_ = false;
+  bool structure_is_new_ = false;  ///< since somebody took the news
   bool under_way_ = false;
   Background background_;  // last: its job uses the rest
 };

@@ -20,13 +20,13 @@ struct Group {
 /// By their oldest members.
 std::vector<Group> groups_of(std::span<const Kept> oldest_first) {
   std::vector<Group> groups;
-  std::map<std::uint64_t, std::size_t> place;  // by the number of the full one
+  std::map<std::size_t, std::size_t> place;  // by the chain
   for (std::size_t i = 0; i < oldest_first.size(); ++i) {
     const Kept& kept = oldest_first[i];
-    if (kept.base == 0) place[kept.sequence] = groups.size();
-    const auto at = place.emplace(kept.base == 0 ? kept.sequence : kept.base, groups.size()).first;
-    if (at->second == groups.size()) groups.emplace_back();
-    Group& group = groups[at->second];
+    std::size_t at = groups.size();
+    if (kept.chain != 0) at = place.emplace(kept.chain, at).first->second;
+    if (at == groups.size()) groups.emplace_back();
+    Group& group = groups[at];
     group.members.push_back(i);
     group.stays = group.stays || kept.is_protected || i + 1 == oldest_first.size();
   }

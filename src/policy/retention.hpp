@@ -17,8 +17,9 @@ struct Kept {
   Time saved_at{};
   /// The one restored from, until a newer one is committed: it stays, whatever the rule says.
   bool is_protected = false;
-  /// Of an increment: the sequence number of the full one that it goes back to; 0: it is full.
-  std::uint64_t base = 0;
+  /// The same number for a full one and all increments that go back to it, and for no others; 0: it is
+  /// full, and there are none.
+  std::size_t chain = 0;
 };
 
 /// Indices of the checkpoints to delete, oldest first, but within a chain the newest first: an

@@ -33,14 +33,15 @@ void TimeLimit::saw_save(Seconds seconds) {
   longest_save_ = std::max(longest_save_.value_or(Seconds{0}), seconds);
 }
 
-Seconds TimeLimit::needed(bool under_way) const {
+Seconds TimeLimit::step() const { return *std::ranges::max_element(steps_); }
+
+Seconds TimeLimit::needed(int saves_before) const {
   const Seconds save = longest_save_ ? *longest_save_ * kMargin : first_save_;
-  return save * (under_way ? 2 : 1) + *std::ranges::max_element(steps_) * kStepsUntilAnswer +
-         kLeast;
+  return save * (saves_before + 1) + step() * kStepsUntilAnswer + kLeast;
 }
 
-bool TimeLimit::must_stop(Time now, bool under_way) const {
-  return stop_before_ && Seconds(*stop_before_ - now) <= needed(under_way);
+bool TimeLimit::must_stop(Time now, int saves_before) const {
+  return stop_before_ && Seconds(*stop_before_ - now) <= needed(saves_before);
 }
 
 }  // namespace cairn::policy

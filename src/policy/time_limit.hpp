@@ -23,10 +23,14 @@ class TimeLimit {
   /// How long a save took, from its begin until it was durable.
   void saw_save(Seconds seconds);
 
-  /// `under_way`: a save is, and must be waited for before the last one begins.
-  [[nodiscard]] bool must_stop(Time now, bool under_way) const;
+  /// The longest of the last steps.
+  [[nodiscard]] Seconds step() const;
+
+  /// `saves_before`: how many must be waited for before the last one begins: one that is under way,
+  /// and one that is due before the answer acts.
+  [[nodiscard]] bool must_stop(Time now, int saves_before) const;
   /// From the decision until all is durable, as far as can be told.
-  [[nodiscard]] Seconds needed(bool under_way) const;
+  [[nodiscard]] Seconds needed(int saves_before) const;
 
  private:
   std::optional<Time> stop_before_;

@@ -8,10 +8,15 @@ namespace cairn::storage {
 namespace fs = std::filesystem;
 
 fs::path parent_of(const fs::path& path, const Chain& increment) {
-  fs::path way = path.parent_path() / increment.parent;
+  const fs::path named = path.has_filename() ? path : path.parent_path();  // "…/run-1_2.shards/"
+  const fs::path way = named.parent_path() / increment.parent;
   fs::path by_name = way.lexically_normal();
   std::error_code ignored;
-  return !fs::exists(by_name, ignored) && fs::exists(way, ignored) ? way : by_name;
+  if (fs::exists(by_name, ignored)) return by_name;
+  if (fs::exists(way, ignored)) return way;
+  const fs::path itself = fs::canonical(named, ignored);
+  fs::path by_target = (itself.parent_path() / increment.parent).lexically_normal();
+  return !itself.empty() && fs::exists(by_target, ignored) ? by_target : by_name;
 }
 
 std::optional<std::string> objection_to_parent(const Identity& increment, const fs::path& path,

@@ -9,7 +9,7 @@
 namespace cairn::storage {
 
 /// Where the checkpoint is that the increment at `path` was saved after. Names lead back to it first;
-/// where a directory on the way is a link and they do not, what it points to.
+/// where `path`, or a directory on the way, is a link and they do not, what it points to.
 std::filesystem::path parent_of(const std::filesystem::path& path, const Chain& increment);
 
 /// Why what lies at `path` is not the checkpoint that an increment was saved after; nothing where it

@@ -89,7 +89,7 @@ Listed look_at_lone(const fs::path& path, const policy::LoneName& name) {
   for (const fs::path& file : listed.lone_files) {
     try {
       const Identity identity = lone_identity(file, *listed.name);
-      if (!listed.identity || listed.identity->saved_at < identity.saved_at) {
+      if (!listed.identity || newness(*listed.identity) < newness(identity)) {
         listed.identity = identity;
       }
     } catch (const Error& error) {

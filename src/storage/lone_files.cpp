@@ -91,9 +91,7 @@ std::vector<Found> list_lone_sets(const fs::path& directory) {
                        .first->second;
     try {
       const Identity identity = identity_of(path, *name);
-      if (!found.identity || found.identity->sequence < identity.sequence ||
-          (found.identity->sequence == identity.sequence &&
-           found.identity->saved_at < identity.saved_at)) {
+      if (!found.identity || newness(*found.identity) < newness(identity)) {
         found.identity = identity;
       }
     } catch (const Error& error) {

@@ -96,6 +96,12 @@ bool is_word_of(LoneMark& mark, std::string_view word) {
 
 }  // namespace
 
+bool is_of_one_state(const Identity& a, const LoneMark& a_mark, const Identity& b,
+                     const LoneMark& b_mark) {
+  return a.run_id == b.run_id && a.sequence == b.sequence && a.step == b.step &&
+         a.series == b.series && a_mark.structure == b_mark.structure;
+}
+
 void put_mark(const LoneMark& mark, Record& record) {
   record.required_features = kLoneShardFeature;
   record.optional_features = rank_word(mark) + ' ' + structure_word(mark) + ' ' + updates_word(mark);

@@ -43,6 +43,11 @@ struct LoneMark {
   bool operator==(const LoneMark&) const = default;
 };
 
+/// Whether two of a set are parts of one state, since they are of one attempt. Attempts may share the
+/// run id, where the program gives it, and the step, but not the sequence number.
+bool is_of_one_state(const Identity& a, const LoneMark& a_mark, const Identity& b,
+                     const LoneMark& b_mark);
+
 /// Notes `mark` in the record's features.
 void put_mark(const LoneMark& mark, Record& record);
 /// Nothing where the record is not that of a lone shard. Throws `damaged` where it says it badly.

@@ -52,6 +52,11 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+/// What is newer is greater. Only what ranks saved alone may have one sequence number twice.
+inline std::pair<std::uint64_t, Time> newness(const Identity& identity) {
+  return {identity.sequence, identity.saved_at};
+}
+
 /// Words of `Record::required_features`: there are MapParameters; and they are an increment.
 inline constexpr std::string_view kMapFeature = "map_parameter";
 inline constexpr std::string_view kIncrementFeature = "increment";

@@ -165,6 +165,11 @@ void Series::read() {
     members_.push_back({found.path, *found.identity, found.name.breakpoint});
   }
   std::ranges::stable_sort(members_, {}, [](const Member& m) { return m.identity.sequence; });
+  read_lone();
+}
+
+void Series::read_lone() {
+  lone_.clear();
   for_each_lone_set(catalog_, [&](Found found, unsigned number, const Place&) {
     if (number != number_) return;
     if (found.identity) last_sequence_ = std::max(last_sequence_, found.identity->sequence);
@@ -187,9 +192,10 @@ std::vector<Found> Series::candidates() const {
                    .problem = std::nullopt});
   }
   all.insert(all.end(), lone_.begin(), lone_.end());
+  // Two ranks that each left the loop by itself gave the same number, perhaps at different steps.
   std::ranges::stable_sort(all, std::ranges::greater{}, [](const Found& found) {
     constexpr auto kUnknown = std::numeric_limits<std::uint64_t>::max();
-    return found.identity ? found.identity->sequence : kUnknown;
+    return found.identity ? newness(*found.identity) : std::pair(kUnknown, Time{});
   });
   return all;
 }
@@ -287,6 +293,11 @@ void Series::discard_lone_of(const fs::path& path) noexcept {
   }
 }
 
+void Series::saved_alone() {
+  ++last_sequence_;
+  read_lone();
+}
+
 void Series::found_damaged(const fs::path& path, const Error& why) {
   const auto at = std::ranges::find(members_, path, &Member::path);
   if (at == members_.end()) return;
@@ -301,9 +312,28 @@ fs::path Series::quarantine(const fs::path& path) {
   return aside;
 }
 
-void Series::restored(const fs::path& path) {
+void Series::restored(const fs::path& path, bool as_parent) {
   protected_ = path;
-  last_ = path;
+  // A name that stands aside for a crash's sake is not kept.
+  const auto name = policy::parse_checkpoint_name(path.filename().string());
+  last_.reset();
+  if (as_parent && name && !name->replaced) last_ = path;
+}
+
+/// By digest, the full one that each member is, or goes back to, as the place of that among the
+/// members: sequence numbers may repeat, by files that were moved away and back. An increment of which
+/// something before it is missing has none.
+std::map<codec::Digest, std::size_t> Series::roots() const {
+  std::map<codec::Digest, std::size_t> roots;
+  for (std::size_t i = 0; i < members_.size(); ++i) {  // what others are on has a lower number
+    const Chain& chain = members_[i].identity.chain;
+    if (!chain.is_increment()) {
+      roots.emplace(members_[i].digest, i);
+    } else if (const auto parent = roots.find(chain.parent_digest); parent != roots.end()) {
+      roots.emplace(members_[i].digest, parent->second);
+    }
+  }
+  return roots;
 }
 
 /// An increment of which something before it is missing is damaged: it does not count, and does not
@@ -311,14 +341,13 @@ void Series::restored(const fs::path& path) {
 std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   std::vector<policy::Kept> kept;
   std::vector<std::size_t> of_member;
-  std::set<codec::Digest> whole;
+  const auto roots = this->roots();
   for (std::size_t i = 0; i < members_.size(); ++i) {
+    const auto root = roots.find(members_[i].digest);
+    if (root == roots.end() || members_[i].breakpoint) continue;
     const Identity& identity = members_[i].identity;
-    if (identity.chain.is_increment() && !whole.contains(identity.chain.parent_digest)) continue;
-    whole.insert(members_[i].digest);
-    if (members_[i].breakpoint) continue;
     kept.push_back({identity.sequence, identity.saved_at, protected_ == members_[i].path,
-                    identity.chain.base});
+                    root->second + 1});
     of_member.push_back(i);
   }
   std::vector<fs::path> paths;
@@ -328,25 +357,23 @@ std::vector<fs::path> Series::to_delete(const CheckpointPolicy& policy) const {
   return paths;
 }
 
-/// The sequence number of the full one that the member at `path` is, or goes back to.
-std::uint64_t Series::chain_at(const fs::path& path) const {
-  const Identity& identity = std::ranges::find(members_, path, &Member::path)->identity;
-  return identity.chain.is_increment() ? identity.chain.base : identity.sequence;
-}
-
 void Series::retain(const CheckpointPolicy& policy, Trash* trash,
                     const std::function<void(const fs::path&)>& deleted,
                     const std::function<void(const fs::path&, const Error&)>& failed) {
   std::set<fs::path> gone;
-  std::set<std::uint64_t> needed;  // chains of increments that could not be deleted
+  std::set<std::size_t> needed;  // by increments that could not be deleted
+  const auto roots = this->roots();
+  const auto root_of = [&](const fs::path& path) {
+    return roots.at(std::ranges::find(members_, path, &Member::path)->digest);
+  };
   for (const fs::path& path : to_delete(policy)) {
-    if (needed.contains(chain_at(path))) continue;
+    if (needed.contains(root_of(path))) continue;
     try {
       remove_checkpoint(path, rules_.identity, trash);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::not_found) {
         failed(path, error);
-        needed.insert(chain_at(path));
+        needed.insert(root_of(path));
         continue;
       }
     }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,12 +63,15 @@ class Series {
 
   /// It was published.
   void committed(const std::filesystem::path& path, const Record& record);
+  /// All ranks saved alone, with the number that a checkpoint would have taken.
+  void saved_alone();
   /// A load found `path` damaged: it no longer counts.
   void found_damaged(const std::filesystem::path& path, const Error& why);
   /// Moves what was found damaged to a name that nothing reads or deletes, and returns that.
   std::filesystem::path quarantine(const std::filesystem::path& path);
-  /// `path` was restored from: it stays until a newer one is committed.
-  void restored(const std::filesystem::path& path);
+  /// `path` was restored from: it stays until a newer one is committed. `as_parent`: the next save may
+  /// be an increment on it.
+  void restored(const std::filesystem::path& path, bool as_parent = true);
 
   /// Deletes what the policy no longer keeps; the files themselves are left to `trash`, if any.
   /// `deleted(path)`, or `failed(path, why)`: tried again after the next save.
@@ -87,9 +91,10 @@ class Series {
   };
 
   [[nodiscard]] std::vector<const Member*> chain_of(const Member& newest) const;
-  [[nodiscard]] std::uint64_t chain_at(const std::filesystem::path& path) const;
+  [[nodiscard]] std::map<codec::Digest, std::size_t> roots() const;
   void recover();
   void read();
+  void read_lone();
   void discard_lone_of(const std::filesystem::path& path) noexcept;
   [[nodiscard]] std::vector<Found> list() const;
   [[nodiscard]] std::vector<std::filesystem::path> to_delete(const CheckpointPolicy& policy) const;
