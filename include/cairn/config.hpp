@@ -143,7 +143,7 @@ struct CheckpointSettings {
   /// it, as an *increment*; tensors are stored whole each time. The first save of a series is full;
   /// so is one after 64 increments, or when these have stored as many bytes of entries as the full
   /// one, or when a map is not as it was after the last save or restore of this series plus what its
-  /// own `put`, `erase` and `clear` did. An increment can be loaded while all that it goes back to is
+  /// own `put`, `erase` and `clear` did, or after a restore by another key. An increment can be loaded while all that it goes back to is
   /// there: retention deletes such a chain only as a whole, and `keep_checkpoint_max` may be exceeded
   /// by that.
   bool incremental = false;

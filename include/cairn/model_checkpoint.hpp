@@ -123,7 +123,7 @@ class CAIRN_API ModelCheckpoint {
   /// `lazy_capture`, as soon as `before_update` has returned. A save that is due while another is
   /// under way waits for that. Where an earlier save failed in the background, the first collective
   /// call that hears of it (the same on every rank) throws its error, once; the next step saves again
-  /// (by the seconds trigger, the one after).
+  /// (by the seconds trigger, at the latest the one after).
   ///
   /// With `exception_save` a signal to any rank, and with `stop_before` the time limit, lead to a save
   /// on all ranks in this step or the next, and to `Next::stop` from this and every later call.

@@ -271,7 +271,6 @@ TEST_F(Alone, StructureThatIsNewAndWhoseFirstSaveFailedThenRestorePutsThemTogeth
     expect_error([&] { static_cast<void>(step(checkpoint, 2)); }, ErrorCode::io, {});
     mend_directory();
     EXPECT_EQ(step(checkpoint, 3), Next::go_on);  // the plan is known by then
-    settings.save_checkpoint_steps = 1000;
     checkpoint.before_update();
     train_to(4);
     std::ranges::fill(values, 4.0F);
@@ -288,6 +287,28 @@ TEST_F(Alone, StructureThatIsNewAndWhoseFirstSaveFailedThenRestorePutsThemTogeth
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->step, 4U);
   EXPECT_TRUE(std::ranges::all_of(values, [](float v) { return v == 4; }));
+}
+
+TEST_F(Alone, LeftTogetherWhileASaveWasUnderWayThenItsSetIsTheNewest) {
+  CheckpointSettings settings = leaving();
+  settings.async_save = true;
+  settings.save_checkpoint_steps = 2;
+  std::optional<ModelCheckpoint> checkpoint(make(settings));
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    train_to(n);
+    EXPECT_EQ(checkpoint->step_end(n, state_), Next::go_on);
+  }
+  EXPECT_THROW(checkpoint->guard(state_, [] { throw std::runtime_error("for all we know"); }),
+               std::runtime_error);
+  const auto back = checkpoint->restore(state_, {.accept_unmarked_breakpoint = true});
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->step, 3U);
+  train_to(4);
+  checkpoint->save(4, state_);
+  checkpoint.reset();
+  const auto newest = restored({}, {.accept_unmarked_breakpoint = true});
+  ASSERT_TRUE(newest.has_value());
+  EXPECT_EQ(newest->step, 4U);
 }
 
 TEST_F(Alone, LeftTogetherTwiceWithoutMarksThenTheNewerSetIsFoundBySameObjectToo) {
@@ -347,7 +368,7 @@ TEST_F(Leaving, ExceptionOfItsOwnWhileTheLastStepsIsHandledThenNobodyKnows) {
 TEST_F(Leaving, ObjectGoesOnOneRankWhileNothingIsUnderWayThenItWaitsForNobody) {
   CheckpointSettings settings = leaving();
   settings.exception_save = false;
-  settings.write.deadline = std::chrono::seconds{2};
+  settings.write.deadline = std::chrono::seconds{20};
   std::optional<ModelCheckpoint> checkpoint(make(settings));
   EXPECT_EQ(step(*checkpoint, 1), Next::go_on);
   if (rank() == 0) checkpoint.reset();

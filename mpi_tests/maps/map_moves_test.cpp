@@ -158,6 +158,20 @@ TEST_F(MapNames, AKeyIsPutOnTwoRanksThenTheIncrementIsRefusedUntilOneErasesIt) {
   expect_restored(true, 2);
 }
 
+TEST_F(MapNames, AKeyIsPutOnTwoRanksInShardsThenTheIncrementIsRefusedToo) {
+  if (ranks() == 1) GTEST_SKIP();
+  State state;
+  state.add("emb", table_.map());
+  fill(table_);
+  ModelCheckpoint checkpoint = make(directory(), false);
+  checkpoint.save(1, state);
+  const Row row = row_of(5);
+  if (rank() < 2) table_.map().put(10, std::span(row));
+  table_.erase(20);
+  expect_error([&] { checkpoint.save(2, state); }, ErrorCode::layout,
+               {"map_parameter \"emb\"", "ranks 0 and 1 both hold one key, 10"});
+}
+
 TEST_F(MapNames, TwoMapsAreSwappedThenTheNextSaveIsFull) {
   State state;
   state.add("a", table_.map()).add("b", other_.map());

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
 #include <tuple>
 
+#include "api/contents.hpp"
 #include "base/append_entries.hpp"
-#include "base/listing.hpp"
 #include "base/map_datasets.hpp"
-#include "coord/lone_set.hpp"
-#include "coord/structure.hpp"
-#include "plan/cover_proof.hpp"
-#include "storage/block_reader.hpp"
 #include "storage/chain_link.hpp"
-#include "storage/image.hpp"
 #include "storage/listing.hpp"
 #include "storage/lone_shard.hpp"
 #include "storage/shard_index.hpp"
@@ -23,20 +17,6 @@ namespace cairn {
 namespace {
 
 namespace fs = std::filesystem;
-
-void take_identity(const storage::Identity& identity, CheckpointInfo& info) {
-  info.breakpoint = identity.kind == storage::CheckpointKind::breakpoint;
-  info.series = identity.series;
-  info.sequence = identity.sequence;
-  info.step = identity.step;
-  info.epoch = identity.epoch;
-  info.step_in_epoch = identity.step_in_epoch;
-  info.steps_per_epoch = identity.steps_per_epoch;
-  info.saved_at = identity.saved_at;
-  info.run_id = identity.run_id;
-  info.increment = identity.chain.position;
-  info.base = identity.chain.base;
-}
 
 /// All that a damaged checkpoint still has.
 void take_name(const policy::CheckpointName& name, CheckpointInfo& info) {
@@ -92,27 +72,6 @@ bool stands_before(const CheckpointInfo& a, const CheckpointInfo& b) {
                                      a.step_in_epoch, b.path);
 }
 
-std::uint64_t length_of(const fs::path& path) {
-  std::error_code error;
-  const auto bytes = fs::file_size(path, error);
-  return error ? 0 : bytes;
-}
-
-void take_record(const storage::Record& record, Contents& contents) {
-  take_identity(record, contents);
-  contents.writer = record.writer;
-  contents.required_features = record.required_features;
-  contents.optional_features = record.optional_features;
-  contents.has_crc = record.has_crc();
-  contents.block_bytes = record.block_bytes;
-  contents.value_bytes = record.value_bytes;
-}
-
-StoredTensor tensor_of(const TensorInfo& tensor) {
-  const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);
-  return {tensor.name, tensor.dtype, tensor.shape, bytes, {}};
-}
-
 void take_maps(const fs::path& path, const std::vector<TensorInfo>& tensors, Contents& contents) {
   try {
     for (const StoredMap& map : maps_in(tensors)) {
@@ -126,33 +85,6 @@ void take_maps(const fs::path& path, const std::vector<TensorInfo>& tensors, Con
   } catch (const Error& error) {
     throw Error(error.code(), path.string() + ": " + error.what());
   }
-}
-
-void take_mode(const storage::ImageFile& file, Contents& contents) {
-  if (file.sealed() != nullptr) contents.enc_mode = file.sealed()->header.mode;
-}
-
-/// What is appended there, in an image.
-StoredInfo info_of(const PlacedTensor& stored, const storage::ImageFile& file,
-                   storage::BlockReader& reader) {
-  if (!is_plain(stored)) return {stored.name, AppendedTensor{stored.dtype, stored.shape}, {}};
-  try {
-    Bytes bytes(element_count(stored.shape) * size_of(stored.dtype));
-    reader.read(bytes, stored.offset);
-    return {stored.name, decode_plain(stored, bytes), {}};
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::damaged) throw;
-    const std::string text = error.what();
-    const std::string where = file.path().string();
-    return {stored.name,
-            {},
-            Error(error.code(), text.starts_with(where) ? text : where + ": " + text)};
-  }
-}
-
-void take_info(StoredInfo info, Contents& contents) {
-  if (info.problem && !contents.problem) contents.problem = info.problem;
-  contents.append_info.push_back(std::move(info));
 }
 
 void take_image(const fs::path& path, const storage::Unlock& unlock, Contents& contents) {
@@ -183,18 +115,6 @@ struct SeenShard {
   std::vector<PlacedTensor> datasets;       ///< in the order of their keys
   std::map<std::string, StoredInfo> infos;  ///< of append_info, by dataset
 };
-
-/// Looks at the last of the files; what is wrong with it is told with it.
-template <class Look>
-void note_problem(Contents& contents, Look&& look) {
-  try {
-    look();
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::wrong_key) throw;
-    contents.files.back().problem = error;
-    if (!contents.problem) contents.problem = error;
-  }
-}
 
 SeenShard take_shard(const fs::path& directory, std::uint64_t shard,
                      const storage::ReadIndex& index, const storage::Unlock& unlock,
@@ -262,112 +182,6 @@ void take_shards(const fs::path& directory, const storage::Unlock& unlock, Conte
     contents.value_bytes += contents.tensors.back().bytes;
   }
   take_maps(directory, {read.index.tensors.begin(), read.index.tensors.end()}, contents);
-}
-
-/// Of lone shards, a tensor: what it is, and what of it is there.
-struct LoneTensor {
-  TensorInfo info;
-  std::vector<Piece> pieces;
-};
-using LoneTensors = std::map<std::pair<Family, std::string>, LoneTensor>;
-
-/// What a lone shard says of itself.
-struct LoneHead {
-  storage::Identity identity;
-  storage::LoneMark mark;
-};
-
-LoneHead lone_head_of(const fs::path& path, const storage::Unlock& unlock) {
-  const auto file = storage::ImageFile::open(path, unlock);
-  const storage::Record record = storage::read_record(file);
-  return {record, coord::lone_mark_at(path, record)};
-}
-
-/// Of the newest that can be read.
-std::optional<LoneHead> newest_of(const std::vector<fs::path>& files,
-                                  const storage::Unlock& unlock) {
-  std::optional<LoneHead> newest;
-  for (const fs::path& path : files) {
-    try {
-      LoneHead head = lone_head_of(path, unlock);
-      if (!newest || newness(newest->identity) < newness(head.identity)) newest = std::move(head);
-    } catch (const Error&) {
-      // It is told of when its contents are looked at.
-    }
-  }
-  return newest;
-}
-
-void take_lone_shard(const fs::path& path, const storage::Unlock& unlock,
-                     const std::optional<LoneHead>& newest, Contents& contents,
-                     LoneTensors& tensors) {
-  const auto file = storage::ImageFile::open(path, unlock);
-  const storage::ImageIndex image = storage::read_index(file);
-  storage::check_same_identity(file, image.record);
-  const auto mark = coord::lone_mark_at(path, image.record);
-  if (!newest || !is_of_one_state(image.record, mark, newest->identity, newest->mark)) {
-    throw Error(ErrorCode::damaged,
-                path.string() + ": it is of another attempt, step or structure than the newest");
-  }
-  take_mode(file, contents);
-  const std::uint64_t values_before = contents.value_bytes;
-  take_record(image.record, contents);
-  contents.value_bytes += values_before;
-  storage::BlockReader reader(file, image);
-  for (const PlacedTensor& dataset : image.tensors) {
-    const storage::LonePiece piece = storage::lone_piece(dataset, path.string());
-    const auto [at, is_new] = tensors.try_emplace({piece.tensor.family, piece.tensor.name},
-                                                  LoneTensor{piece.tensor, {}});
-    if (at->second.info != piece.tensor) {
-      throw Error(ErrorCode::damaged, path.string() + ": " + label(piece.tensor) + " is " +
-                                          type_and_shape(piece.tensor) + ", and elsewhere " +
-                                          type_and_shape(at->second.info));
-    }
-    at->second.pieces.push_back(
-        {piece.box.offset, piece.box.extent, contents.files.size() - 1, piece.offset});
-    if (!is_new || piece.tensor.family != Family::append_info) continue;
-    PlacedTensor placed = dataset;
-    static_cast<TensorInfo&>(placed) = piece.tensor;
-    take_info(info_of(placed, file, reader), contents);
-  }
-}
-
-/// What together they are not, if anything.
-std::optional<std::string> find_lack(const LoneTensors& tensors,
-                                     const storage::StructureDigest& structure) {
-  std::vector<TensorInfo> infos;
-  std::vector<std::string> in_part;
-  for (const auto& [key, tensor] : tensors) {
-    std::set<std::pair<Shape, Shape>> distinct;
-    std::vector<Box> boxes;
-    for (const Piece& piece : tensor.pieces) {
-      const Box box{piece.offset, piece.extent};
-      if (!is_empty(box) && distinct.insert({box.offset, box.extent}).second) boxes.push_back(box);
-    }
-    if (plan::prove_cover(tensor.info.shape, boxes) != plan::CoverProof::exact) {
-      in_part.push_back(listed_name(tensor.info.family, tensor.info.name));
-    }
-    infos.push_back(tensor.info);
-  }
-  if (!in_part.empty()) return "not all of " + list_names(in_part) + " is there";
-  if (coord::structure_of(infos) == structure) return std::nullopt;
-  return "whole tensors are missing, or nobody knew which there were";
-}
-
-void take_lone(const std::vector<fs::path>& files, const storage::Unlock& unlock,
-               Contents& contents) {
-  LoneTensors tensors;
-  const std::optional<LoneHead> newest = newest_of(files, unlock);
-  for (const fs::path& path : files) {
-    contents.files.push_back({path, length_of(path), std::nullopt});
-    note_problem(contents, [&] { take_lone_shard(path, unlock, newest, contents, tensors); });
-  }
-  contents.lacks = find_lack(tensors, newest ? newest->mark.structure : storage::StructureDigest{});
-  for (auto& [key, tensor] : tensors) {
-    if (tensor.info.family != Family::parameter) continue;
-    contents.tensors.push_back(tensor_of(tensor.info));
-    contents.tensors.back().pieces = std::move(tensor.pieces);
-  }
 }
 
 }  // namespace

@@ -293,7 +293,7 @@ void Run::vote() {
     if (!settings().stop_before || voice.stop != 0) return;
     const Time now = series_->now();
     const auto next_step = now + std::chrono::duration_cast<Time::duration>(limit_.step());
-    const bool saves_first = policy::steps_due(policy(), standing_.step + 1, last_tried()) ||
+    const bool saves_first = policy::steps_due(policy(), standing_.step + standing_.stride, last_tried()) ||
                              policy::seconds_due(policy(), next_step, last_save_);
     if (limit_.must_stop(now, (flight_ ? 1 : 0) + (saves_first ? 1 : 0))) {
       voice.stop = coord::StepVote::kTimeLimit;
@@ -308,6 +308,7 @@ void Run::vote() {
 }
 
 void Run::is_at(std::uint64_t step) {
+  if (standing_.step != 0 && step > standing_.step) standing_.stride = step - standing_.step;
   standing_.step = step;
   standing_.updating = false;
 }

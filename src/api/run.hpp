@@ -67,6 +67,7 @@ class Run {
   /// What is known of the values that the program trains.
   struct Standing {
     std::uint64_t step = 0;         ///< that they are, or were, the values after
+    std::uint64_t stride = 1;       ///< from the call before: the program may call every k steps
     bool updating = false;          ///< they are being changed
     bool marks_updates = false;     ///< the program says when
   };

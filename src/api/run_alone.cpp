@@ -68,8 +68,9 @@ void Run::save_alone(const State& state) noexcept {
 /// Collective. What ranks saved alone, all at the same step, has a sequence number of its own then, and
 /// is there to be restored by this object, too.
 void Run::take_number() {
-  if (alone_) ++alone_->last.record.sequence;
+  rest_together();  // all files are there, and nothing else is about the series
   coord::run_on_root(*comm_, [&] { series_->saved_alone(); });
+  if (alone_) ++alone_->last.record.sequence;
 }
 
 /// Of a state with what is appended to it.

@@ -102,7 +102,7 @@ void Run::save_together(const State& state, const coord::Farewell::Meeting& meet
   // Perhaps values of two steps: what ranks save alone says so, and is used only where asked for.
   if (meeting.unsure) {
     save_alone(state);
-    take_number();
+    static_cast<void>(coord::attempt([&] { take_number(); }));  // whoever is lost now, all is saved
     return;
   }
   save_in_room(standing_.step, state, storage::CheckpointKind::breakpoint);

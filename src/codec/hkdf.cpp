@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
@@ -25,7 +26,7 @@ struct Workspace {
 
   void begin(ConstBytes key, std::byte mask) {
     pad.fill(std::byte{0});
-    std::memcpy(pad.data(), key.data(), key.size());
+    std::ranges::copy(key, pad.begin());
     for (std::byte& b : pad) b ^= mask;
     good(SHA256_Init(&context));
     add(pad);
@@ -40,6 +41,12 @@ struct Workspace {
     if (result != 1) throw Error(ErrorCode::io, "OpenSSL cannot compute SHA-256");
   }
 };
+
+/// Some implementations of SHA-256 leave words of the message in the stack that they used.
+[[gnu::noinline]] void wipe_stack() noexcept {
+  std::array<std::byte, std::size_t{4} << 10> below;  // NOLINT: to be overwritten
+  OPENSSL_cleanse(below.data(), below.size());
+}
 
 /// Writes the HMAC to `out`, which takes its first bytes.
 void hmac_into(std::span<std::byte> out, ConstBytes key,
@@ -57,6 +64,7 @@ void hmac_into(std::span<std::byte> out, ConstBytes key,
     work.add(inner);
     work.finish();
     std::memcpy(out.data(), work.digest.data(), out.size());
+    wipe_stack();
   }));
 }
 

@@ -113,7 +113,7 @@ std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table
     std::vector<Bytes> messages;
     run_together(comm, [&] { messages = tell(table, ranks, round, rounds); });
     messages = comm.exchange(std::move(messages));
-    run_together(comm, [&] { messages = judge(messages, name); });
+    run_together(comm, [&] { messages = judge(messages, name); }, Blame::nobody);
     messages = comm.exchange(std::move(messages));
     run_together(comm, [&] {
       for (const Bytes& bytes : messages) append_keys(bytes, left_out);

@@ -15,7 +15,7 @@ namespace cairn::coord {
 ///
 /// Every key has a rank that judges it, by a hash. Where anybody erased anything, all ranks tell
 /// the judges what changed, about a million keys for each at a time, and hear what to leave out.
-/// Throws `layout`, of the map of that name, where two of them put one key.
+/// Throws `layout`, of the map of that name, where two of them then put one key.
 std::vector<std::int64_t> erased_to_save(const Comm& comm, const MapTable& table,
                                          const std::string& name);
 
