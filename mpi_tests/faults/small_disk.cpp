@@ -8,17 +8,45 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <stdexcept>
+#include <thread>
 
 namespace cairn::faults {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::chrono::seconds kPatience{10};
+
 bool succeeds(const std::string& command) {
   return std::system((command + " >/dev/null 2>&1").c_str()) == 0;  // NOLINT: of a test
+}
+
+/// The first line that it prints.
+std::string line_of(const std::string& command) {
+  std::array<char, 256> line{};
+  FILE* const out = ::popen((command + " 2>/dev/null").c_str(), "r");  // NOLINT: of a test
+  if (out == nullptr) return "";
+  const char* const got = std::fgets(line.data(), static_cast<int>(line.size()), out);
+  ::pclose(out);
+  const std::string text = got != nullptr ? got : "";
+  return text.substr(0, text.find('\n'));
+}
+
+/// What the kernel has not let go of yet it does soon.
+template <class Try>
+bool succeeds_in_time(Try&& attempt) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!attempt()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  }
+  return true;
 }
 
 }  // namespace
@@ -34,32 +62,33 @@ SmallDisk::SmallDisk(Type type, fs::path directory)
       missing_ = "mkfs.ext4 fails";
       return;
     }
+    // A device of its own, kept while it is mounted anew: one that goes with its file system is still
+    // going when the next is wanted.
+    device_ = line_of("PATH=$PATH:/sbin:/usr/sbin losetup --find --show " + image);
+    if (device_.empty()) {
+      missing_ = "there is no loop device";
+      return;
+    }
   }
-  mount();
+  if (!mount()) missing_ = std::string("cannot mount it: ") + std::strerror(errno);
 }
 
 SmallDisk::~SmallDisk() {
-  if (missing_.empty()) unmount();
+  if (missing_.empty()) ::umount2(directory_.c_str(), MNT_DETACH);
+  if (!device_.empty()) succeeds("PATH=$PATH:/sbin:/usr/sbin losetup --detach " + device_);
 }
 
-void SmallDisk::mount() {
-  if (type_ == Type::tmpfs) {
-    if (::mount("tmpfs", directory_.c_str(), "tmpfs", 0, "size=64m") == 0) return;
-    missing_ = std::string("cannot mount a tmpfs: ") + std::strerror(errno);
-    return;
-  }
-  if (succeeds("mount -o loop,errors=remount-ro " + directory_.string() + ".image " +
-               directory_.string())) {
-    return;
-  }
-  missing_ = "cannot mount a file by a loop device";
+bool SmallDisk::mount() const {
+  const char* const place = directory_.c_str();
+  return type_ == Type::tmpfs ? ::mount("tmpfs", place, "tmpfs", 0, "size=64m") == 0
+                              : ::mount(device_.c_str(), place, "ext4", 0, "errors=remount-ro") == 0;
 }
 
-void SmallDisk::unmount() const { ::umount2(directory_.c_str(), MNT_DETACH); }
-
-void SmallDisk::remount() {
-  ::umount2(directory_.c_str(), 0);
-  mount();
+void SmallDisk::remount() const {
+  const bool done =
+      succeeds_in_time([this] { return ::umount2(directory_.c_str(), 0) == 0; }) &&
+      succeeds_in_time([this] { return mount(); });
+  if (!done) throw std::runtime_error("cannot mount " + device_ + " anew: " + std::strerror(errno));
 }
 
 bool SmallDisk::turn_read_only() const {

@@ -23,17 +23,17 @@ class SmallDisk {
   /// ext4: makes it read-only as the kernel does after an error of the device. False: cannot be
   /// done here.
   [[nodiscard]] bool turn_read_only() const;
-  /// Mounts it anew, as after the machine's start.
-  void remount();
+  /// Mounts it anew, as after the machine's start. Throws where that cannot be done in time.
+  void remount() const;
   /// Fills it to the last byte.
   void fill() const;
 
  private:
-  void mount();
-  void unmount() const;
+  [[nodiscard]] bool mount() const;
 
   Type type_;
   std::filesystem::path directory_;
+  std::string device_;  ///< of an ext4
   std::string missing_;
 };
 
