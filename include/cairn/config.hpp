@@ -143,9 +143,9 @@ struct CheckpointSettings {
   /// it, as an *increment*; tensors are stored whole each time. The first save of a series is full;
   /// so is one after 64 increments, or when these have stored as many bytes of entries as the full
   /// one, or when a map is not as it was after the last save or restore of this series plus what its
-  /// own `put`, `erase` and `clear` did, or after a restore by another key. An increment can be loaded while all that it goes back to is
-  /// there: retention deletes such a chain only as a whole, and `keep_checkpoint_max` may be exceeded
-  /// by that.
+  /// own `put`, `erase` and `clear` did, or after a restore by another key. An increment can be loaded
+  /// while all that it goes back to is there: retention deletes such a chain only as a whole, and
+  /// `keep_checkpoint_max` may be exceeded by that.
   bool incremental = false;
   /// Names and epochs need it: epoch = (step - 1) / n + 1. 0: the epoch is always 1.
   std::uint64_t steps_per_epoch = 0;

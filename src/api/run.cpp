@@ -293,8 +293,9 @@ void Run::vote() {
     if (!settings().stop_before || voice.stop != 0) return;
     const Time now = series_->now();
     const auto next_step = now + std::chrono::duration_cast<Time::duration>(limit_.step());
-    const bool saves_first = policy::steps_due(policy(), standing_.step + standing_.stride, last_tried()) ||
-                             policy::seconds_due(policy(), next_step, last_save_);
+    const bool saves_first =
+        policy::steps_due(policy(), standing_.step + standing_.stride, last_tried()) ||
+        policy::seconds_due(policy(), next_step, last_save_);
     if (limit_.must_stop(now, (flight_ ? 1 : 0) + (saves_first ? 1 : 0))) {
       voice.stop = coord::StepVote::kTimeLimit;
     }
