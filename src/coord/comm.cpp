@@ -151,14 +151,24 @@ void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_
               missing.empty() ? Error::kNoRank : missing.front());
 }
 
-void Patience::pause() noexcept {
-  constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 100'000};
+std::optional<Patience::Micros> Patience::nap() noexcept {
+  constexpr Micros kShortest{100};
+  constexpr Micros kLongest{1000};
   if (pauses_ < yields_) {
     ++pauses_;
     sched_yield();
-  } else {
-    nanosleep(&kNap, nullptr);
+    return std::nullopt;
   }
+  const Micros most = std::clamp(waited_ / 4, kShortest, kLongest);
+  waited_ += most;
+  return most;
+}
+
+void Patience::pause() noexcept {
+  pause([](Micros most) {
+    const timespec nap{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(most).count()};
+    nanosleep(&nap, nullptr);
+  });
 }
 
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {

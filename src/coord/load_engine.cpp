@@ -10,6 +10,10 @@ namespace {
 /// Messages in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostMessages = 32;
 
+/// Messages move only while somebody tests them, but blocks tell when they are complete: where no
+/// message is under way, it is enough to look now and then whether the other ranks are still there.
+constexpr std::chrono::milliseconds kBetweenLooks{10};
+
 /// The first one counts.
 void note(std::optional<Error>& first, std::optional<Error> error) {
   if (error && !first) first = std::move(error);
@@ -37,25 +41,26 @@ LoadEngine::Outcome LoadEngine::run() {
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {
-    bool moved = post_receives();
-    moved |= start_reads();
+    bool moved = start_reads();
     moved |= take_reads();
-    moved |= send();
-    moved |= receives_.collect(comm_, [this](const Incoming& incoming) { unpack(incoming); });
-    moved |= sends_.collect(comm_, [this](const Outgoing& outgoing) {
+    bool talked = post_receives();
+    talked |= send();
+    talked |= receives_.collect(comm_, [this](const Incoming& incoming) { unpack(incoming); });
+    talked |= sends_.collect(comm_, [this](const Outgoing& outgoing) {
       if (outgoing.packed != nullptr) {
         staging_.outgoing().give_back(outgoing.packed);
       } else {
         let_go(outgoing.slot);
       }
     });
-    if (moved) {
+    if (talked) patience.reset();
+    if (talked || moved) {
       last_move = std::chrono::steady_clock::now();
-      patience.reset();
-    } else {
-      comm_.look_around(last_move, "pieces of blocks from other ranks");
-      patience.pause();
+      continue;
     }
+    comm_.look_around(last_move, "pieces of blocks from other ranks");
+    const bool is_alone = sends_.empty() && receives_.empty();
+    patience.pause([&](auto nap) { io_.wait(is_alone ? kBetweenLooks : nap); });
   }
   return std::move(outcome_);
 }

@@ -12,6 +12,10 @@ namespace {
 /// Sends in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostSends = 32;
 
+/// Messages move only while somebody tests them, but blocks tell when they are complete: where no
+/// message is under way, it is enough to look now and then whether the other ranks are still there.
+constexpr std::chrono::milliseconds kBetweenLooks{10};
+
 constexpr std::size_t kAllRounds = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
@@ -39,21 +43,22 @@ void SaveEngine::run_to(std::size_t rounds) {
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {
+    bool talked = post_receives();
+    talked |= send();
+    talked |= receives_.collect(comm_, [this](const Incoming& incoming) { unpack(incoming); });
+    talked |= sends_.collect(comm_,
+                             [this](const Outgoing& outgoing) { supply_.sent(outgoing.message); });
     bool moved = start_blocks();
-    moved |= post_receives();
-    moved |= send();
-    moved |= receives_.collect(comm_, [this](const Incoming& incoming) { unpack(incoming); });
-    moved |= sends_.collect(comm_,
-                            [this](const Outgoing& outgoing) { supply_.sent(outgoing.message); });
     moved |= sink_.take_turn(rounds_ready());
     moved |= take_writes();
-    if (moved) {
+    if (talked) patience.reset();
+    if (talked || moved) {
       last_move = std::chrono::steady_clock::now();
-      patience.reset();
-    } else {
-      comm_.look_around(last_move, "pieces of blocks from other ranks");
-      patience.pause();
+      continue;
     }
+    comm_.look_around(last_move, "pieces of blocks from other ranks");
+    const bool is_alone = sends_.empty() && receives_.empty();
+    patience.pause([&](auto nap) { sink_.wait(is_alone ? kBetweenLooks : nap); });
   }
 }
 

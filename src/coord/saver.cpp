@@ -213,11 +213,10 @@ void Saver::write_all() {
   for (std::size_t n = 0; n < routes.blocks.size(); ++n) {
     sink.submit(attempt_->capture->block(n), routes.blocks[n].block * routes.block_bytes, n, {});
   }
-  Patience patience(Patience::kForBlocks);
   for (std::size_t written = 0; written < routes.blocks.size();) {
     const auto completion = sink.poll();
     if (!completion) {
-      patience.pause();
+      sink.wait(std::chrono::seconds(1));
       continue;
     }
     ++written;

@@ -87,7 +87,6 @@ class BlockReader final : private storage::BlockFilter {
     std::vector<std::size_t> free(slots_.size());
     std::iota(free.begin(), free.end(), std::size_t{0});
     std::uint64_t begun = 0;
-    Patience patience(Patience::kForBlocks);
     while ((begun < quota && !done()) || free.size() < slots_.size()) {
       while (!free.empty() && begun < quota && !done()) {
         begun += start(free.back());
@@ -96,9 +95,8 @@ class BlockReader final : private storage::BlockFilter {
       if (const auto completed = io_.poll()) {
         take(*completed);
         free.push_back(completed->token);
-        patience.reset();
       } else {
-        patience.pause();
+        io_.wait(std::chrono::seconds(1));
       }
     }
   }

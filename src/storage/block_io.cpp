@@ -40,6 +40,11 @@ std::optional<BlockIo::Completion> BlockIo::poll() {
   return first;
 }
 
+void BlockIo::wait(std::chrono::microseconds most) {
+  std::unique_lock lock(mutex_);
+  completion_.wait_for(lock, most, [this] { return !completed_.empty(); });
+}
+
 void BlockIo::serve(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
@@ -49,6 +54,7 @@ void BlockIo::serve(std::stop_token stop) {
     Completion completion = perform(request);
     lock.lock();
     completed_.push_back(std::move(completion));
+    completion_.notify_one();
     if (stop.stop_requested()) return;
   }
 }

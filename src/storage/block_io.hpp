@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +41,8 @@ class BlockIo {
               std::size_t token, std::uint64_t position = 0, std::vector<LooseBytes> loose = {});
   /// The next request that is complete, if any.
   std::optional<Completion> poll();
+  /// Sleeps until there is one, but not longer than this.
+  void wait(std::chrono::microseconds most);
 
  private:
   struct Request {
@@ -57,7 +60,8 @@ class BlockIo {
   Direction direction_;
   BlockFilter* filter_;
   std::mutex mutex_;
-  std::condition_variable_any wake_;
+  std::condition_variable_any wake_;       ///< there are requests
+  std::condition_variable completion_;     ///< a request is complete
   std::deque<Request> waiting_;
   std::deque<Completion> completed_;
   std::vector<std::jthread> threads_;  // last: joined before the rest goes

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,8 @@ class BlockSink {
                       std::vector<LooseBytes> loose) = 0;
   /// Local. The next block that is written, if any.
   virtual std::optional<Completion> poll() = 0;
+  /// Local. Sleeps until there is one, but not longer than this.
+  virtual void wait(std::chrono::microseconds most) { std::this_thread::sleep_for(most); }
 
   /// Takes one turn with the other ranks where one of the first `ready` is still to come, and may
   /// wait for them; returns whether it did. To be called again and again with what holds by then:
@@ -52,6 +56,7 @@ class FileSink final : public BlockSink {
     io_.submit(file_, bytes, writer_.offset_of(position), token, position, std::move(loose));
   }
   std::optional<Completion> poll() override { return io_.poll(); }
+  void wait(std::chrono::microseconds most) override { io_.wait(most); }
 
  private:
   const PosixFile& file_;
