@@ -28,8 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kLimitsAndBaselines{"raw write", "raw read", "h5 collective",
-                                                   "h5 independent"};
+const std::vector<std::string> kLimitsAndBaselines{
+    "raw write", "raw read", "copied write", "copied read", "h5 collective", "h5 independent"};
 const std::vector<std::string> kUsualWays{"raw write", "sync",  "h5 collective", "h5 independent",
                                           "shards",    "crc",   "aes-gcm",       "async",
                                           "lazy",      "raw read", "load",       "resliced"};
@@ -91,6 +91,8 @@ class Contest {
   std::unique_ptr<Contestant> make(const std::string& way) {
     if (way == "raw write") return raw_->writing();
     if (way == "raw read") return raw_->reading();
+    if (way == "copied write") return raw_->writing(RawDevice::Copies::yes);
+    if (way == "copied read") return raw_->reading(RawDevice::Copies::yes);
     if (!way.starts_with("h5 ")) return make_cairn_contestant(course_, way);
     const bool collective = way == "h5 collective";
     return make_h5_by_hand(course_.world, course_.workload, course_.slices,

@@ -60,6 +60,10 @@ class Lines {
     }
     add_speed("load", "raw read", demands_.in_memory ? std::nullopt : if_large(0.90));
     add_speed("resliced", "raw read", demands_.in_memory ? std::nullopt : if_large(0.75));
+    for (const char* way : {"sync", "shards"}) add_speed(way, "copied write", {});
+    for (const char* way : {"load", "resliced"}) add_speed(way, "copied read", {});
+    add_speed("copied write", "raw write", {});
+    add_speed("copied read", "raw read", {});
     add_speed("h5 collective", "raw write", {});
     add_speed("h5 independent", "raw write", {});
   }

@@ -46,25 +46,29 @@ void randomise(std::byte* bytes, std::size_t size, int rank) {
 
 class RawDevice::Writing : public Contestant {
  public:
-  explicit Writing(RawDevice& device) : device_(device) {}
-  Sample run() override { return device_.write(path_); }
+  Writing(RawDevice& device, Copies copies)
+      : device_(device), values_(device.values_for(copies)) {}
+  Sample run() override { return device_.write(path_, values_); }
   void tidy() override { std::filesystem::remove(path_); }
 
  private:
   RawDevice& device_;
+  std::byte* values_;
   std::filesystem::path path_ = device_.path("raw-write");
 };
 
 class RawDevice::Reading : public Contestant {
  public:
-  explicit Reading(RawDevice& device) : device_(device) {
+  Reading(RawDevice& device, Copies copies)
+      : device_(device), values_(device.values_for(copies)) {
     static_cast<void>(device_.write(path_));
   }
-  Sample run() override { return device_.read(path_); }
+  Sample run() override { return device_.read(path_, values_); }
 
  private:
   RawDevice& device_;
-  std::filesystem::path path_ = device_.path("raw-read");
+  std::byte* values_;
+  std::filesystem::path path_ = device_.path(values_ == nullptr ? "raw-read" : "copied-read");
 };
 
 RawDevice::RawDevice(const World& world, std::filesystem::path directory,
@@ -115,7 +119,17 @@ void RawDevice::choose() {
   manner_ = best;
 }
 
-Sample RawDevice::write(const std::filesystem::path& path) {
+/// The share that is copied from or to, touched once; null for who copies nothing.
+std::byte* RawDevice::values_for(Copies copies) {
+  if (copies == Copies::no) return nullptr;
+  if (values_.empty()) {
+    values_.resize(share_);
+    randomise(values_.data(), values_.size(), world_.rank());
+  }
+  return values_.data();
+}
+
+Sample RawDevice::write(const std::filesystem::path& path, std::byte* values) {
   bool written = false;
   const Sample sample = timed_together(world_, [&] {
     const int flags = O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | (manner_.direct ? O_DIRECT : 0);
@@ -125,56 +139,63 @@ Sample RawDevice::write(const std::filesystem::path& path) {
     if (manner_.direct) {
       static_cast<void>(::fallocate(file, 0, 0, static_cast<off_t>(share_)));
     }
-    written = move(file, Direction::write) && ::fsync(file) == 0;
+    written = move(file, Direction::write, values) && ::fsync(file) == 0;
     ::close(file);
   });
   if (!world_.all(written)) throw Failure("cannot write " + path.string());
   return sample;
 }
 
-Sample RawDevice::read(const std::filesystem::path& path) {
+Sample RawDevice::read(const std::filesystem::path& path, std::byte* values) {
   bool got = false;
   const Sample sample = timed_together(world_, [&] {
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | (manner_.direct ? O_DIRECT : 0));
     if (file < 0) return;
-    got = move(file, Direction::read);
+    got = move(file, Direction::read, values);
     ::close(file);
   });
   if (!world_.all(got)) throw Failure("cannot read " + path.string());
   return sample;
 }
 
-bool RawDevice::move(int file, Direction direction) const {
+bool RawDevice::move(int file, Direction direction, std::byte* values) const {
   std::atomic<bool> moved{true};
   {
     std::vector<std::jthread> threads;
     for (int part = 1; part < manner_.requests; ++part) {
       threads.emplace_back([&, part] {
-        if (!move_part(file, direction, part)) moved = false;
+        if (!move_part(file, direction, part, values)) moved = false;
       });
     }
-    if (!move_part(file, direction, 0)) moved = false;
+    if (!move_part(file, direction, 0, values)) moved = false;
   }
   return moved;
 }
 
 /// Every `requests`-th request, from the `part`-th on.
-bool RawDevice::move_part(int file, Direction direction, int part) const {
+bool RawDevice::move_part(int file, Direction direction, int part, std::byte* values) const {
   std::byte* const buffer = buffer_ + static_cast<std::size_t>(part) * kMostRequestBytes;
   const std::uint64_t size = manner_.request_bytes;
   const std::uint64_t stride = size * static_cast<std::uint64_t>(manner_.requests);
   for (std::uint64_t at = static_cast<std::uint64_t>(part) * size; at < share_; at += stride) {
     const std::size_t n = std::min(size, share_ - at);
-    const ssize_t done = direction == Direction::write
+    const bool writes = direction == Direction::write;
+    if (values != nullptr && writes) std::memcpy(buffer, values + at, n);
+    const ssize_t done = writes
                              ? ::pwrite(file, buffer, n, static_cast<off_t>(at))
                              : ::pread(file, buffer, n, static_cast<off_t>(at));
     if (done != static_cast<ssize_t>(n)) return false;
+    if (values != nullptr && !writes) std::memcpy(values + at, buffer, n);
   }
   return true;
 }
 
-std::unique_ptr<Contestant> RawDevice::writing() { return std::make_unique<Writing>(*this); }
+std::unique_ptr<Contestant> RawDevice::writing(Copies copies) {
+  return std::make_unique<Writing>(*this, copies);
+}
 
-std::unique_ptr<Contestant> RawDevice::reading() { return std::make_unique<Reading>(*this); }
+std::unique_ptr<Contestant> RawDevice::reading(Copies copies) {
+  return std::make_unique<Reading>(*this, copies);
+}
 
 }  // namespace bench

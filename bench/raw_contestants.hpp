@@ -21,6 +21,10 @@ struct RawManner {
 /// memory that is kept, and syncs it; or reads it. No gathering, no format, no commit.
 class RawDevice {
  public:
+  /// `yes`: each rank copies its share into that memory before it writes, or out of it after it read,
+  /// as every program must whose tensors lie where they like.
+  enum class Copies : bool { no, yes };
+
   /// Collective. Tries manners in a warm-up and keeps the fastest one.
   RawDevice(const World& world, std::filesystem::path directory, std::uint64_t bytes_of_all);
   ~RawDevice();
@@ -30,9 +34,9 @@ class RawDevice {
   [[nodiscard]] const RawManner& manner() const noexcept { return manner_; }
 
   /// Collective.
-  std::unique_ptr<Contestant> writing();
+  std::unique_ptr<Contestant> writing(Copies copies = Copies::no);
   /// Collective. Of a file that is written for it.
-  std::unique_ptr<Contestant> reading();
+  std::unique_ptr<Contestant> reading(Copies copies = Copies::no);
 
  private:
   class Writing;
@@ -42,16 +46,18 @@ class RawDevice {
   void find_out_whether_direct();
   void choose();
   [[nodiscard]] std::filesystem::path path(const char* what) const;
-  Sample write(const std::filesystem::path& path);
-  Sample read(const std::filesystem::path& path);
-  [[nodiscard]] bool move(int file, Direction direction) const;
-  [[nodiscard]] bool move_part(int file, Direction direction, int part) const;
+  std::byte* values_for(Copies copies);
+  Sample write(const std::filesystem::path& path, std::byte* values = nullptr);
+  Sample read(const std::filesystem::path& path, std::byte* values = nullptr);
+  [[nodiscard]] bool move(int file, Direction direction, std::byte* values) const;
+  [[nodiscard]] bool move_part(int file, Direction direction, int part, std::byte* values) const;
 
   const World& world_;
   std::filesystem::path directory_;
   std::uint64_t share_;  ///< of this rank, in bytes; a multiple of 4096
   RawManner manner_;
   std::byte* buffer_ = nullptr;
+  std::vector<std::byte> values_;  ///< a share, where one is copied
 };
 
 }  // namespace bench

@@ -59,6 +59,10 @@ def some_ways_only(bench):
     check(list(told["ways"]) == ["sync", "sm4-cbc", "aes-cbc"], f"{list(told['ways'])}")
     names = [line["name"] for line in told["lines"]]
     check("sm4-cbc time ÷ sync" in names and not any("raw" in name for name in names), f"{names}")
+    told, _ = comparison(bench, 2, "--ways", "copied write,raw read,copied read,sync,load")
+    names = [line["name"] for line in told["lines"]]
+    for name in ("sync ÷ copied write", "load ÷ copied read", "copied read ÷ raw read"):
+        check(name in names, f"no {name} in {names}")
 
 
 def a_plot_is_drawn_or_missed_clearly(bench):

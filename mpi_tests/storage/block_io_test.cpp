@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
 #include <numeric>
 #include <thread>
@@ -65,6 +66,32 @@ class BlockIoTest : public ::testing::Test {
 
 TEST_F(BlockIoTest, WithoutRequestsThenNothingIsComplete) {
   BlockIo io(BlockIo::Direction::read);
+  EXPECT_FALSE(io.poll().has_value());
+}
+
+TEST_F(BlockIoTest, WhoWaitsIsWokenByTheNextCompletion) {
+  BlockIo io(BlockIo::Direction::write);
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    io.submit(file_, block(i), i * kBlock, i);
+    io.wait(std::chrono::hours(1));  // who is not woken runs into the test's time limit
+    ASSERT_TRUE(io.poll().has_value()) << i;
+  }
+}
+
+TEST_F(BlockIoTest, WhoWaitsForACompletionThatIsThereDoesNotSleep) {
+  BlockIo io(BlockIo::Direction::write);
+  io.submit(file_, block(0), 0, 0);
+  io.submit(file_, block(1), kBlock, 1);
+  io.wait(std::chrono::hours(1));
+  io.wait(std::chrono::hours(1));
+  EXPECT_EQ(complete(io, 2).size(), 2U);
+}
+
+TEST_F(BlockIoTest, WithoutRequestsAWaitEnds) {
+  BlockIo io(BlockIo::Direction::read);
+  const auto begin = std::chrono::steady_clock::now();
+  io.wait(std::chrono::milliseconds(20));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(20));
   EXPECT_FALSE(io.poll().has_value());
 }
 

@@ -1,8 +1,5 @@
 #include "coord/comm.hpp"
 
-#include <sched.h>
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -11,6 +8,7 @@
 
 #include "cairn/error.hpp"
 #include "coord/forsake.hpp"
+#include "coord/patience.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -149,26 +147,6 @@ void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_
               "rank " + std::to_string(rank_) + " waited longer than " + seconds + " for " +
                   std::string(what) + "; " + mailbox_.describe(missing),
               missing.empty() ? Error::kNoRank : missing.front());
-}
-
-std::optional<Patience::Micros> Patience::nap() noexcept {
-  constexpr Micros kShortest{100};
-  constexpr Micros kLongest{1000};
-  if (pauses_ < yields_) {
-    ++pauses_;
-    sched_yield();
-    return std::nullopt;
-  }
-  const Micros most = std::clamp(waited_ / 4, kShortest, kLongest);
-  waited_ += most;
-  return most;
-}
-
-void Patience::pause() noexcept {
-  pause([](Micros most) {
-    const timespec nap{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(most).count()};
-    nanosleep(&nap, nullptr);
-  });
 }
 
 void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {

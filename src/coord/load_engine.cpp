@@ -1,7 +1,9 @@
 #include "coord/load_engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 
+#include "coord/patience.hpp"
 #include "coord/together.hpp"
 
 namespace cairn::coord {
@@ -11,8 +13,9 @@ namespace {
 constexpr std::size_t kMostMessages = 32;
 
 /// Messages move only while somebody tests them, but blocks tell when they are complete: where no
-/// message is under way, it is enough to look now and then whether the other ranks are still there.
-constexpr std::chrono::milliseconds kBetweenLooks{10};
+/// message is under way, it is enough to look now and then, after the other ranks and after what MPI
+/// itself has still to pass on.
+constexpr std::chrono::milliseconds kBetweenLooks{2};
 
 /// The first one counts.
 void note(std::optional<Error>& first, std::optional<Error> error) {

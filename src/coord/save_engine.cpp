@@ -1,10 +1,12 @@
 #include "coord/save_engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
 #include "base/strided.hpp"
+#include "coord/patience.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -13,8 +15,9 @@ namespace {
 constexpr std::size_t kMostSends = 32;
 
 /// Messages move only while somebody tests them, but blocks tell when they are complete: where no
-/// message is under way, it is enough to look now and then whether the other ranks are still there.
-constexpr std::chrono::milliseconds kBetweenLooks{10};
+/// message is under way, it is enough to look now and then, after the other ranks and after what MPI
+/// itself has still to pass on.
+constexpr std::chrono::milliseconds kBetweenLooks{2};
 
 constexpr std::size_t kAllRounds = std::numeric_limits<std::size_t>::max();
 
