@@ -39,6 +39,14 @@ inline void* allocate(std::size_t bytes) {
 
 void* operator new(std::size_t bytes) { return cairn::test::allocate(bytes); }
 void* operator new[](std::size_t bytes) { return cairn::test::allocate(bytes); }
+// By default it calls the first one, but a sanitizer's allocates by itself.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  try {
+    return cairn::test::allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
