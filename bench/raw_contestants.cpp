@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -119,11 +120,17 @@ void RawDevice::choose() {
   manner_ = best;
 }
 
-/// The share that is copied from or to, touched once; null for who copies nothing.
+/// Collective. The share that is copied from or to, touched once; null for who copies nothing.
 std::byte* RawDevice::values_for(Copies copies) {
   if (copies == Copies::no) return nullptr;
   if (values_.empty()) {
-    values_.resize(share_);
+    bool allocated = true;
+    try {
+      values_.resize(share_);
+    } catch (const std::bad_alloc&) {
+      allocated = false;
+    }
+    if (!world_.all(allocated)) throw Failure("there is no memory for a share that is copied");
     randomise(values_.data(), values_.size(), world_.rank());
   }
   return values_.data();

@@ -12,11 +12,6 @@ namespace {
 /// Messages in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostMessages = 32;
 
-/// Messages move only while somebody tests them, but blocks tell when they are complete: where no
-/// message is under way, it is enough to look now and then, after the other ranks and after what MPI
-/// itself has still to pass on.
-constexpr std::chrono::milliseconds kBetweenLooks{2};
-
 /// The first one counts.
 void note(std::optional<Error>& first, std::optional<Error> error) {
   if (error && !first) first = std::move(error);
@@ -63,7 +58,7 @@ LoadEngine::Outcome LoadEngine::run() {
     }
     comm_.look_around(last_move, "pieces of blocks from other ranks");
     const bool is_alone = sends_.empty() && receives_.empty();
-    patience.pause([&](auto nap) { io_.wait(is_alone ? kBetweenLooks : nap); });
+    patience.pause([&](auto nap) { io_.wait(is_alone ? Patience::kWithoutMessages : nap); });
   }
   return std::move(outcome_);
 }

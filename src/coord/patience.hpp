@@ -14,6 +14,10 @@ class Patience {
   static constexpr unsigned kForBlocks = 10;
   /// Below a millisecond: most answers are on their way.
   static constexpr unsigned kForAnswers = 500;
+  /// Messages move only while somebody tests them, but blocks tell when they are complete: where no
+  /// message is under way, it is enough to look now and then, after the other ranks and after what MPI
+  /// itself has still to pass on.
+  static constexpr std::chrono::microseconds kWithoutMessages{2000};
 
   /// `yields`: how often it gives the processor away before it sleeps for a moment.
   explicit Patience(unsigned yields) noexcept : yields_(yields) {}

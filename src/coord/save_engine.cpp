@@ -14,11 +14,6 @@ namespace {
 /// Sends in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostSends = 32;
 
-/// Messages move only while somebody tests them, but blocks tell when they are complete: where no
-/// message is under way, it is enough to look now and then, after the other ranks and after what MPI
-/// itself has still to pass on.
-constexpr std::chrono::milliseconds kBetweenLooks{2};
-
 constexpr std::size_t kAllRounds = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
@@ -61,7 +56,7 @@ void SaveEngine::run_to(std::size_t rounds) {
     }
     comm_.look_around(last_move, "pieces of blocks from other ranks");
     const bool is_alone = sends_.empty() && receives_.empty();
-    patience.pause([&](auto nap) { sink_.wait(is_alone ? kBetweenLooks : nap); });
+    patience.pause([&](auto nap) { sink_.wait(is_alone ? Patience::kWithoutMessages : nap); });
   }
 }
 
