@@ -14,7 +14,7 @@ namespace bench {
 struct RawManner {
   std::size_t request_bytes = 0;
   int requests = 0;
-  bool direct = true;  ///< O_DIRECT; false where the file system has none
+  bool direct = true;  ///< O_DIRECT; false where the file system has none, or is in memory
 };
 
 /// The limits: each rank writes its share of so many bytes into a file of its own, from aligned
