@@ -37,7 +37,7 @@ constexpr std::size_t kShortestKeyInHex = 32;
 }
 
 /// In quotation marks, with escapes for what could disturb a terminal.
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   const std::size_t bytes = text.size();
   if (bytes >= kShortestKeyInHex) return "a text of " + std::to_string(bytes) + " bytes";
   constexpr int kOneLine = -1;
@@ -63,9 +63,9 @@ Enum one_of(const std::array<Enum, N>& all, const std::string& setting, const Js
   std::string names;
   for (const Enum one : all) {
     if (value.is_string() && value.get_ref<const std::string&>() == to_string(one)) return one;
-    names += (names.empty() ? "one of " : ", ") + quoted(std::string(to_string(one)));
+    names += (names.empty() ? "one of " : ", ") + in_quotes(std::string(to_string(one)));
   }
-  refuse(setting, value.is_string() ? quoted(value.get_ref<const std::string&>()) : type_of(value),
+  refuse(setting, value.is_string() ? in_quotes(value.get_ref<const std::string&>()) : type_of(value),
          names);
 }
 
@@ -142,10 +142,10 @@ AppendValue append_value(const std::string& setting, const std::string& key, con
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_float()) return value.get<double>();
   if (value.is_string()) return value.get<std::string>();
-  if (!value.is_number()) refuse(setting + ": " + quoted(key), type_of(value), takes);
+  if (!value.is_number()) refuse(setting + ": " + in_quotes(key), type_of(value), takes);
   constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > kMost) {
-    refuse(setting + ": " + quoted(key), value.dump(), takes);
+    refuse(setting + ": " + in_quotes(key), value.dump(), takes);
   }
   return value.get<std::int64_t>();
 }
@@ -288,7 +288,7 @@ const Setting& setting_named(const std::string& name) {
     if (name == setting.name) return setting;
     if (setting.is_in_json) valid += (valid.empty() ? "" : ", ") + std::string(setting.name);
   }
-  refuse("there is no setting " + quoted(name) + "; the settings are " + valid);
+  refuse("there is no setting " + in_quotes(name) + "; the settings are " + valid);
 }
 
 /// Follows the parser: knows in which setting it is, and refuses names that are given twice, of
@@ -304,7 +304,7 @@ class Follower {
   }
 
   [[nodiscard]] std::string place() const {
-    return setting_.empty() ? "" : ", in or after the setting " + quoted(setting_);
+    return setting_.empty() ? "" : ", in or after the setting " + in_quotes(setting_);
   }
 
  private:

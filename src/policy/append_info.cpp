@@ -20,7 +20,7 @@ constexpr std::string_view kSteps = "step_num";
 }
 
 /// As much of a text as a message takes.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kShown = 100;
   return '"' + std::string(text.substr(0, kShown)) + '"';
 }
@@ -36,18 +36,18 @@ std::string_view type_of(const AppendValue& value) {
 void check_key(const std::string& key) {
   if (key.empty()) refuse("a key must not be empty");
   if (key.size() <= kLongestName) return;
-  refuse("the key " + quoted(key) + " has " + std::to_string(key.size()) + " bytes, at most " +
+  refuse("the key " + in_quotes(key) + " has " + std::to_string(key.size()) + " bytes, at most " +
          std::to_string(kLongestName) + " are taken");
 }
 
 void check_text(const std::string& key, const std::string& text) {
   if (text.size() > kLongestText) {
-    refuse(quoted(key) + " is a text of " + std::to_string(text.size()) + " bytes, at most " +
+    refuse(in_quotes(key) + " is a text of " + std::to_string(text.size()) + " bytes, at most " +
            std::to_string(kLongestText) + " are taken");
   }
   const std::size_t zero = text.find('\0');
   if (zero == text.npos) return;
-  refuse(quoted(key) + " is a text with a zero byte at " + std::to_string(zero) +
+  refuse(in_quotes(key) + " is a text with a zero byte at " + std::to_string(zero) +
          ", texts without are taken");
 }
 
@@ -55,7 +55,7 @@ void check_base(const AppendDict& dict, std::string_view counter) {
   const auto entry = dict.entries().find(counter);
   if (entry == dict.entries().end()) return;
   if (std::holds_alternative<std::int64_t>(entry->second.value())) return;
-  refuse(quoted(counter) + " is " + std::string(type_of(entry->second)) +
+  refuse(in_quotes(counter) + " is " + std::string(type_of(entry->second)) +
          ", an integer is taken: what is added to the counter");
 }
 
@@ -63,7 +63,7 @@ AppendValue count_from(const AppendValue& base, std::string_view counter, std::u
   std::int64_t sum = 0;
   const std::int64_t begin = std::get<std::int64_t>(base.value());
   if (!__builtin_add_overflow(begin, count, &sum)) return sum;
-  refuse(quoted(counter) + " is " + std::to_string(count) + " and the base " +
+  refuse(in_quotes(counter) + " is " + std::to_string(count) + " and the base " +
          std::to_string(begin) + ", a sum of at most " + std::to_string(INT64_MAX) + " is taken");
 }
 
@@ -80,10 +80,10 @@ AppendDict resolve_append_info(const std::vector<AppendItem>& items) {
     }
     const auto& text = std::get<std::string>(item.value());
     if (text != kEpochs && text != kSteps) {
-      refuse("the item " + quoted(text) +
+      refuse("the item " + in_quotes(text) +
              R"( is none of "epoch_num", "step_num" and a dictionary)");
     }
-    if (counters.entries().contains(text)) refuse("the item " + quoted(text) + " is given twice");
+    if (counters.entries().contains(text)) refuse("the item " + in_quotes(text) + " is given twice");
     counters.add(text, 0);
   }
   AppendDict resolved = given == nullptr ? AppendDict() : *given;
