@@ -43,7 +43,7 @@ list(TRANSFORM MPI_CXX_INCLUDE_DIRS PREPEND -I OUTPUT_VARIABLE pc_mpi_includes)
 list(JOIN pc_mpi_includes " " pc_mpi_includes)
 cairn_link_flags(pc_mpi_libs ${MPI_CXX_LIBRARIES})
 cairn_link_flags(pc_private_libs
-  ${HDF5_C_LIBRARIES} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES} ${cairn_crc_library}
+  ${HDF5_C_LIBRARIES} ${OPENSSL_CRYPTO_LIBRARY} ${ZLIB_LIBRARIES} ${cairn_codec_libraries}
   ${cairn_log_files} ${CMAKE_THREAD_LIBS_INIT})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/cairn.pc.in ${PROJECT_BINARY_DIR}/cairn.pc @ONLY)
 

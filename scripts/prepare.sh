@@ -11,8 +11,11 @@ CAIRN_BUILD=${CAIRN_BUILD:-$cairn_root/build}
 cairn_packages=(
   g++ make cmake pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev hdf5-tools libssl-dev
   zlib1g-dev libdeflate-dev nlohmann-json3-dev libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
-  python3-h5py python3-numpy python3-cryptography
+  python3-h5py python3-numpy python3-cryptography libisal-dev
 )
+if [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]]; then
+  cairn_packages+=(libipsec-mb-dev)
+fi
 
 install_missing_packages() {
   local missing=() package

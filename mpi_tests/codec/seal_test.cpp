@@ -76,8 +76,9 @@ struct Vector {
   Digest digest;
   std::vector<Block> blocks;
   Buffer table_mac;
+  GcmBy by = GcmBy::fastest;
 
-  [[nodiscard]] Seal seal() const { return {Key(key), mode, file_id}; }
+  [[nodiscard]] Seal seal() const { return {Key(key), mode, file_id, by}; }
   [[nodiscard]] Buffer tags() const {
     Buffer all;
     for (const Block& block : blocks) all.insert(all.end(), block.tag.begin(), block.tag.end());
@@ -87,6 +88,7 @@ struct Vector {
 
 void PrintTo(const Vector& vector, std::ostream* out) {
   *out << to_string(vector.mode) << ", key of " << vector.key.size();
+  if (vector.by == GcmBy::openssl) *out << ", by OpenSSL";
 }
 
 Buffer header_of(const json& header) {
@@ -187,6 +189,33 @@ TEST_P(SealVectors, AnythingElseThenNotOpened) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllModes, SealVectors, ::testing::ValuesIn(all_vectors()));
+
+std::vector<Vector> vectors_of_gcm_by_openssl() {
+  std::vector<Vector> found = all_vectors();
+  std::erase_if(found, [](const Vector& vector) { return vector.mode != EncMode::aes_gcm; });
+  for (Vector& vector : found) vector.by = GcmBy::openssl;
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(GcmByOpenssl, SealVectors,
+                         ::testing::ValuesIn(vectors_of_gcm_by_openssl()));
+
+TEST(SealGcm, AnyLengthThenTheSameByBoth) {
+  const Key key = Key::from_hex("000102030405060708090a0b0c0d0e0f1011121314151617");
+  const Seal fastest(key, EncMode::aes_gcm, FileId{});
+  const Seal openssl(key, EncMode::aes_gcm, FileId{}, GcmBy::openssl);
+  for (std::size_t bytes = 0; bytes <= 4096; bytes += kCipherBlock) {
+    const Buffer plain = plain_of(5, bytes);
+    std::array sealed{plain, plain};
+    std::array tags{Buffer(tag_bytes(EncMode::aes_gcm)), Buffer(tag_bytes(EncMode::aes_gcm))};
+    fastest.seal(bytes, Digest{}, sealed[0], tags[0]);
+    openssl.seal(bytes, Digest{}, sealed[1], tags[1]);
+    ASSERT_EQ(sealed[0], sealed[1]) << bytes;
+    ASSERT_EQ(tags[0], tags[1]) << bytes;
+    ASSERT_TRUE(fastest.open(bytes, Digest{}, sealed[1], tags[1])) << bytes;
+    ASSERT_EQ(sealed[1], plain);
+  }
+}
 
 TEST(SealVectors, EachModeAndKeyLengthThenThere) {
   std::vector<std::pair<EncMode, std::size_t>> found;

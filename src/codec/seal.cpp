@@ -1,3 +1,5 @@
+// AES-GCM goes through WideGcm where that is there, all else through OpenSSL.
+//
 // Every OpenSSL context lives for one block only: setting one up costs a microsecond, and no
 // expanded key outlives its use. The keys themselves lie in the pages of `Key`, and no context ever
 // gets the user's (codec/hkdf).
@@ -7,7 +9,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <string>
@@ -32,8 +33,9 @@ using MacContext = UniqueHandle<OpenSslTraits<EVP_MAC_CTX, EVP_MAC_CTX_free>>;
 
 using ConstBytes = std::span<const std::byte>;
 
-constexpr std::size_t kGcmTagBytes = 16;
-constexpr std::size_t kNonceBytes = 12;
+constexpr std::size_t kGcmTagBytes = WideGcm::kTagBytes;
+constexpr std::size_t kNonceBytes = WideGcm::kNonceBytes;
+constexpr std::size_t kCounterBytes = 8;
 
 // The order of the keys for MACs.
 constexpr std::size_t kBlockMacs = 0;
@@ -67,8 +69,8 @@ std::string single_block_name(EncMode mode, std::size_t key_bytes) {
   return "AES-" + std::to_string(8 * key_bytes) + "-ECB";
 }
 
-std::array<std::byte, 8> little_endian(std::uint64_t number) {
-  std::array<std::byte, 8> bytes{};
+std::array<std::byte, kCounterBytes> little_endian(std::uint64_t number) {
+  std::array<std::byte, kCounterBytes> bytes{};
   for (std::byte& b : bytes) {
     b = static_cast<std::byte>(number & 0xFF);
     number >>= 8;
@@ -101,17 +103,9 @@ void run(const CipherContext& context, ConstBytes from, std::span<std::byte> to)
 
 void run(const CipherContext& context, std::span<std::byte> bytes) { run(context, bytes, bytes); }
 
-/// Part by part, so that what `fetch` puts into a part is still in the cache when it is encrypted.
-void run(const CipherContext& context, std::span<std::byte> bytes, const Seal::Fetch& fetch) {
-  constexpr std::size_t kCachedBytes = std::size_t{128} << 10;  // a multiple of kCipherBlock
-  if (!fetch) {
-    run(context, bytes);
-    return;
-  }
-  for (std::size_t at = 0; at < bytes.size(); at += kCachedBytes) {
-    const auto part = bytes.subspan(at, std::min(kCachedBytes, bytes.size() - at));
-    run(context, fetch(at, part), part);
-  }
+void run(const CipherContext& context, std::span<std::byte> bytes, const Fetch& fetch) {
+  encrypt_parts(bytes, fetch,
+                [&](ConstBytes from, std::span<std::byte> to) { run(context, from, to); });
 }
 
 Mac hmac(ConstBytes key, std::initializer_list<ConstBytes> parts) {
@@ -179,7 +173,7 @@ Digest fingerprint(const Key& key) {
   return secret_hmac(key.bytes(), {std::as_bytes(std::span(kPurpose))});
 }
 
-Seal::Seal(const Key& key, EncMode mode, const FileId& id)
+Seal::Seal(const Key& key, EncMode mode, const FileId& id, GcmBy by)
     : mode_(mode), key_bytes_(key.bytes().size()) {
   check_key(key, mode);
   struct Purpose {
@@ -198,6 +192,9 @@ Seal::Seal(const Key& key, EncMode mode, const FileId& id)
       all = all.subspan(purpose.bytes);
     }
   });
+  if (mode == EncMode::aes_gcm && by == GcmBy::fastest && WideGcm::is_there()) {
+    wide_.emplace(block_key());
+  }
 }
 
 Mac Seal::header_mac(ConstBytes header) const {
@@ -225,13 +222,20 @@ Mac Seal::cbc_tag(std::uint64_t number, const Digest& header, const Iv& iv,
 
 namespace {
 
-void add_context(const CipherContext& context, const Digest& header, std::uint64_t number) {
-  int done = 0;
+using Context = std::array<std::byte, std::tuple_size_v<Digest> + kCounterBytes>;
+
+/// What says where a block belongs: authenticated with it, and not in it.
+Context context_of(const Digest& header, std::uint64_t number) {
+  Context context{};
   const auto counted = little_endian(number);
-  require(EVP_CipherUpdate(context.get(), nullptr, &done, raw(ConstBytes(header)),
-                           length_of(header)) == 1 &&
-              EVP_CipherUpdate(context.get(), nullptr, &done, raw(ConstBytes(counted)),
-                               length_of(counted)) == 1,
+  std::copy(counted.begin(), counted.end(), std::copy(header.begin(), header.end(), context.begin()));
+  return context;
+}
+
+void authenticate(const CipherContext& cipher, ConstBytes context) {
+  int done = 0;
+  require(EVP_CipherUpdate(cipher.get(), nullptr, &done, raw(context),
+                           length_of(context)) == 1,
           "authenticate a block's place");
 }
 
@@ -240,47 +244,59 @@ void add_context(const CipherContext& context, const Digest& header, std::uint64
 void Seal::seal(std::uint64_t number, const Digest& header, std::span<std::byte> bytes,
                 std::span<std::byte> tag, const Fetch& fetch) const {
   const Iv iv = iv_of(number);
-  const std::string name = cipher_name(mode_, key_bytes_);
-  if (mode_ != EncMode::aes_gcm) {
-    run(start(name, Direction::seal, block_key(), iv), bytes, fetch);
-    const Mac mac = cbc_tag(number, header, iv, bytes);
-    std::copy(mac.begin(), mac.end(), tag.begin());
+  if (mode_ == EncMode::aes_gcm) {
+    const std::span<const std::byte, kNonceBytes> nonce(iv.data(), kNonceBytes);
+    const Context context = context_of(header, number);
+    wide_ ? wide_->seal({nonce, context}, bytes, tag, fetch)
+          : gcm_seal(nonce, context, bytes, tag, fetch);
     return;
   }
-  const auto context =
-      start(name, Direction::seal, block_key(), ConstBytes(iv).first(kNonceBytes));
-  add_context(context, header, number);
-  run(context, bytes, fetch);
-  int done = 0;
-  std::array<unsigned char, kCipherBlock> rest{};
-  require(EVP_CipherFinal_ex(context.get(), rest.data(), &done) == 1 &&
-              EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG,
-                                  static_cast<int>(kGcmTagBytes), tag.data()) == 1,
-          "seal a block");
+  run(start(cipher_name(mode_, key_bytes_), Direction::seal, block_key(), iv), bytes, fetch);
+  const Mac mac = cbc_tag(number, header, iv, bytes);
+  std::copy(mac.begin(), mac.end(), tag.begin());
 }
 
 bool Seal::open(std::uint64_t number, const Digest& header, std::span<std::byte> bytes,
                 ConstBytes tag) const {
   if (tag.size() != tag_bytes(mode_) || bytes.size() % kCipherBlock != 0) return false;
   const Iv iv = iv_of(number);
-  const std::string name = cipher_name(mode_, key_bytes_);
-  if (mode_ != EncMode::aes_gcm) {
-    if (!same_bytes(cbc_tag(number, header, iv, bytes), tag)) return false;
-    run(start(name, Direction::open, block_key(), iv), bytes);
-    return true;
+  if (mode_ == EncMode::aes_gcm) {
+    const std::span<const std::byte, kNonceBytes> nonce(iv.data(), kNonceBytes);
+    const Context context = context_of(header, number);
+    return wide_ ? wide_->open({nonce, context}, bytes, tag)
+                 : gcm_open(nonce, context, bytes, tag);
   }
-  const auto context =
-      start(name, Direction::open, block_key(), ConstBytes(iv).first(kNonceBytes));
-  std::array<std::byte, kGcmTagBytes> expected{};
-  std::copy(tag.begin(), tag.end(), expected.begin());
-  require(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG,
-                              static_cast<int>(kGcmTagBytes), expected.data()) == 1,
-          "set a tag");
-  add_context(context, header, number);
-  run(context, bytes);
+  if (!same_bytes(cbc_tag(number, header, iv, bytes), tag)) return false;
+  run(start(cipher_name(mode_, key_bytes_), Direction::open, block_key(), iv), bytes);
+  return true;
+}
+
+void Seal::gcm_seal(ConstBytes nonce, ConstBytes context, std::span<std::byte> bytes,
+                    std::span<std::byte> tag, const Fetch& fetch) const {
+  const auto cipher = start(cipher_name(mode_, key_bytes_), Direction::seal, block_key(), nonce);
+  authenticate(cipher, context);
+  run(cipher, bytes, fetch);
   int done = 0;
   std::array<unsigned char, kCipherBlock> rest{};
-  return EVP_CipherFinal_ex(context.get(), rest.data(), &done) == 1;
+  require(EVP_CipherFinal_ex(cipher.get(), rest.data(), &done) == 1 &&
+              EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_GET_TAG,
+                                  static_cast<int>(kGcmTagBytes), tag.data()) == 1,
+          "seal a block");
+}
+
+bool Seal::gcm_open(ConstBytes nonce, ConstBytes context, std::span<std::byte> bytes,
+                    ConstBytes tag) const {
+  const auto cipher = start(cipher_name(mode_, key_bytes_), Direction::open, block_key(), nonce);
+  std::array<std::byte, kGcmTagBytes> expected{};
+  std::copy(tag.begin(), tag.end(), expected.begin());
+  require(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_SET_TAG,
+                              static_cast<int>(kGcmTagBytes), expected.data()) == 1,
+          "set a tag");
+  authenticate(cipher, context);
+  run(cipher, bytes);
+  int done = 0;
+  std::array<unsigned char, kCipherBlock> rest{};
+  return EVP_CipherFinal_ex(cipher.get(), rest.data(), &done) == 1;
 }
 
 }  // namespace cairn::codec

@@ -3,11 +3,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <span>
 
 #include "cairn/key.hpp"
+#include "codec/fetch.hpp"
 #include "codec/sha256.hpp"
+#include "codec/wide_gcm.hpp"
 
 namespace cairn::codec {
 
@@ -33,20 +35,19 @@ bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) noex
 /// What tells two keys apart and says nothing about either.
 Digest fingerprint(const Key& key);
 
+/// By what AES-GCM is computed: whatever is fastest here, or OpenSSL.
+enum class GcmBy : bool { fastest, openssl };
+
 /// Seals and opens the blocks of one file with keys of its own, as docs/format.md tells in "Keys,
 /// blocks and tags". Usable by several threads at once.
 class Seal {
  public:
   /// Derives the file's keys. Throws `invalid_argument` for a key that `mode` does not take.
-  Seal(const Key& key, EncMode mode, const FileId& id);
+  Seal(const Key& key, EncMode mode, const FileId& id, GcmBy by = GcmBy::fastest);
 
   [[nodiscard]] EncMode mode() const noexcept { return mode_; }
   [[nodiscard]] Mac header_mac(std::span<const std::byte> header) const;
   [[nodiscard]] Mac table_mac(const Digest& header, std::span<const std::byte> tags) const;
-
-  /// Where the bytes to encrypt come from: returns those that belong into `part`, which begins at
-  /// byte `at` of the block: others, or `part` itself when they are in it.
-  using Fetch = std::function<std::span<const std::byte>(std::size_t at, std::span<std::byte> part)>;
 
   /// Encrypts into `bytes`, a multiple of `kCipherBlock`, what is in them or what `fetch` gives.
   /// `header` is the digest of the file's header, `tag` has `tag_bytes(mode())`.
@@ -70,12 +71,17 @@ class Seal {
     return keys_.bytes().subspan(at, count);
   }
   [[nodiscard]] Iv iv_of(std::uint64_t number) const;
+  void gcm_seal(std::span<const std::byte> nonce, std::span<const std::byte> context,
+                std::span<std::byte> bytes, std::span<std::byte> tag, const Fetch& fetch) const;
+  [[nodiscard]] bool gcm_open(std::span<const std::byte> nonce, std::span<const std::byte> context,
+                              std::span<std::byte> bytes, std::span<const std::byte> tag) const;
   [[nodiscard]] Mac cbc_tag(std::uint64_t number, const Digest& header, const Iv& iv,
                             std::span<const std::byte> sealed) const;
 
   EncMode mode_;
   std::size_t key_bytes_;
   Key keys_;  ///< of the file, one behind the other: block, iv, mac, header, table
+  std::optional<WideGcm> wide_;  ///< for AES-GCM, where it is there
 };
 
 }  // namespace cairn::codec
