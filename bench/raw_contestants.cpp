@@ -64,14 +64,14 @@ class RawDevice::Reading : public Contestant {
  public:
   Reading(RawDevice& device, Copies copies)
       : device_(device), values_(device.values_for(copies)) {
-    static_cast<void>(device_.write(path_));
+    static_cast<void>(device_.write(path_, values_));
   }
   Sample run() override { return device_.read(path_, values_); }
 
  private:
   RawDevice& device_;
   std::byte* values_;
-  std::filesystem::path path_ = device_.path(values_ == nullptr ? "raw-read" : "copied-read");
+  std::filesystem::path path_ = device_.path("raw-read");
 };
 
 RawDevice::RawDevice(const World& world, std::filesystem::path directory,
@@ -93,7 +93,12 @@ RawDevice::~RawDevice() {
 }
 
 std::filesystem::path RawDevice::path(const char* what) const {
+  if (!manner_.direct) return directory_ / what;
   return directory_ / (what + ("." + std::to_string(world_.rank())));
+}
+
+std::uint64_t RawDevice::origin() const {
+  return manner_.direct ? 0 : static_cast<std::uint64_t>(world_.rank()) * share_;
 }
 
 void RawDevice::find_out_whether_direct() {
@@ -116,7 +121,7 @@ void RawDevice::choose() {
     for (const auto& [requests, mib] : kManners) {
       manner_.request_bytes = mib << 20U;
       manner_.requests = requests;
-      const double seconds = write(file).seconds;
+      const double seconds = write(file, values_for(Copies::no)).seconds;
       std::filesystem::remove(file);
       if (best.requests != 0 && seconds >= best_seconds) continue;
       best = manner_;
@@ -126,9 +131,10 @@ void RawDevice::choose() {
   manner_ = best;
 }
 
-/// Collective. The share that is copied from or to, touched once; null for who copies nothing.
+/// Collective. The share that is copied from or to, by the system where it is not direct, touched
+/// once; null for who copies nothing.
 std::byte* RawDevice::values_for(Copies copies) {
-  if (copies == Copies::no) return nullptr;
+  if (copies == Copies::no && manner_.direct) return nullptr;
   if (values_.empty()) {
     bool allocated = true;
     try {
@@ -145,7 +151,7 @@ std::byte* RawDevice::values_for(Copies copies) {
 Sample RawDevice::write(const std::filesystem::path& path, std::byte* values) {
   bool written = false;
   const Sample sample = timed_together(world_, [&] {
-    const int flags = O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC | (manner_.direct ? O_DIRECT : 0);
+    const int flags = O_CREAT | O_RDWR | O_CLOEXEC | (manner_.direct ? O_DIRECT | O_TRUNC : 0);
     const int file = ::open(path.c_str(), flags, 0666);
     if (file < 0) return;
     // On a file system in memory this would touch all of it twice.
@@ -188,17 +194,19 @@ bool RawDevice::move(int file, Direction direction, std::byte* values) const {
 /// Every `requests`-th request, from the `part`-th on.
 bool RawDevice::move_part(int file, Direction direction, int part, std::byte* values) const {
   std::byte* const buffer = buffer_ + static_cast<std::size_t>(part) * kMostRequestBytes;
+  const bool copies = values != nullptr && manner_.direct;  // else the system does
   const std::uint64_t size = manner_.request_bytes;
   const std::uint64_t stride = size * static_cast<std::uint64_t>(manner_.requests);
   for (std::uint64_t at = static_cast<std::uint64_t>(part) * size; at < share_; at += stride) {
     const std::size_t n = std::min(size, share_ - at);
     const bool writes = direction == Direction::write;
-    if (values != nullptr && writes) std::memcpy(buffer, values + at, n);
-    const ssize_t done = writes
-                             ? ::pwrite(file, buffer, n, static_cast<off_t>(at))
-                             : ::pread(file, buffer, n, static_cast<off_t>(at));
+    std::byte* const bytes = manner_.direct ? buffer : values + at;
+    const auto place = static_cast<off_t>(origin() + at);
+    if (copies && writes) std::memcpy(buffer, values + at, n);
+    const ssize_t done =
+        writes ? ::pwrite(file, bytes, n, place) : ::pread(file, bytes, n, place);
     if (done != static_cast<ssize_t>(n)) return false;
-    if (values != nullptr && !writes) std::memcpy(values + at, buffer, n);
+    if (copies && !writes) std::memcpy(values + at, buffer, n);
   }
   return true;
 }

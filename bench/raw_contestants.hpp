@@ -18,7 +18,8 @@ struct RawManner {
 };
 
 /// The limits: each rank writes its share of so many bytes into a file of its own, from aligned
-/// memory that is kept, and syncs it; or reads it. No gathering, no format, no commit.
+/// memory that is kept, and syncs it; or reads it. No gathering, no format, no commit. What is not
+/// direct is copied by the system: then all ranks copy their shares into one file, or out of it.
 class RawDevice {
  public:
   /// `yes`: each rank copies its share into that memory before it writes, or out of it after it read,
@@ -51,6 +52,8 @@ class RawDevice {
   Sample read(const std::filesystem::path& path, std::byte* values = nullptr);
   [[nodiscard]] bool move(int file, Direction direction, std::byte* values) const;
   [[nodiscard]] bool move_part(int file, Direction direction, int part, std::byte* values) const;
+  /// Where this rank's share begins in its file.
+  [[nodiscard]] std::uint64_t origin() const;
 
   const World& world_;
   std::filesystem::path directory_;

@@ -4,10 +4,12 @@
 // What one function of the C library does by others inside it (opendir by openat, remove by unlink)
 // is one call here. trace_test.py compares a trace with strace's, so that nothing else gets by.
 #include <dlfcn.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <sys/uio.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "faults/shim_core.hpp"
@@ -358,7 +360,15 @@ LOOK_AT_PATH(lstat, stat);
 LOOK_AT_PATH(statfs, statfs);
 LOOK_AT_PATH(statvfs, statvfs);
 LOOK_AT_DESCRIPTOR(fstat, stat);
-LOOK_AT_DESCRIPTOR(fstatfs, statfs);
+// A disk in memory is called another, so that what is done with disks is tried on one, too.
+INTERPOSE(int, fstatfs, int fd, struct statfs* info) {
+  const Path path = watched(fd);
+  const int result = made<int>(Kind::look, path, [=] { return REAL(fstatfs)(fd, info); }, -1);
+  const bool hides = !path.empty() && std::getenv("CAIRN_FAULT_MEMORY") == nullptr;
+  if (result == 0 && hides && info->f_type == TMPFS_MAGIC) info->f_type = EXT4_SUPER_MAGIC;
+  return result;
+}
+ALSO(fstatfs, fstatfs64);
 LOOK_AT_DESCRIPTOR(fstatvfs, statvfs);
 INTERPOSE(int, fstatat, int at, const char* path, struct stat* info, int flags) {
   return made<int>(Kind::look, watched(at, path),

@@ -135,6 +135,31 @@ TEST_F(BlockIoTest, LooseBytesAreInTheBlockBeforeItIsWritten) {
   EXPECT_EQ(on_disk(0), whole);
 }
 
+TEST_F(BlockIoTest, LongLooseBytesAreInTheFileAndTheirBlockIsNotTouched) {
+  constexpr std::size_t kBytes = 64 * kDirectAlignment;
+  constexpr std::size_t kLong = std::size_t{64} << 10;
+  constexpr std::byte kUntouched{0xEE};
+  std::vector<std::byte> whole(kBytes);
+  fill_block(whole, 9);
+  const std::span<std::byte> large = memory_.bytes().first(kBytes);
+  // Two long runs with bytes of the block between them, one that is short by one byte; out of order.
+  std::vector<LooseBytes> loose;
+  std::ranges::copy(whole, large.begin());
+  for (const auto& [at, count] : {std::pair<std::size_t, std::size_t>{2 * kLong + 100, kLong},
+                                  {3 * kLong + 4096, kLong - 1}, {10, kLong + 7}}) {
+    std::ranges::fill(large.subspan(at, count), kUntouched);
+    loose.push_back({at, std::span(whole).subspan(at, count)});
+  }
+  BlockIo io(BlockIo::Direction::write);
+  io.submit(file_, large, kBlock, 0, 0, std::move(loose));
+  EXPECT_FALSE(complete(io, 1).at(0).has_value());
+  std::vector<std::byte> found(kBytes);
+  file_.read(found, kBlock);
+  EXPECT_EQ(found, whole);
+  EXPECT_EQ(large[10], kUntouched);
+  EXPECT_EQ(large[3 * kLong + 4096], whole[3 * kLong + 4096]);
+}
+
 TEST_F(BlockIoTest, PastThePageCacheItIsTheSame) {
   if (!file_.set_direct(true)) GTEST_SKIP() << "this file system does not take O_DIRECT";
   {

@@ -1,5 +1,6 @@
 #include "storage/block_io.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -9,6 +10,30 @@ namespace {
 /// Two requests under way keep a device busy while one of them completes; more are there for what
 /// is sealed or summed meanwhile.
 constexpr int kThreads = 4;
+
+/// Bytes that are worth a call to write them from where they are.
+constexpr std::size_t kLongRun = std::size_t{64} << 10;
+
+/// What is not direct is copied by the system, from any address: so long runs of `loose` are not
+/// copied into their block first.
+void write_from_place(const PosixFile& file, std::span<std::byte> block, std::uint64_t offset,
+                      std::vector<LooseBytes> loose) {
+  std::ranges::sort(loose, {}, &LooseBytes::at);
+  std::size_t done = 0;
+  const auto write_block_to = [&](std::size_t end) {
+    if (end > done) file.write(block.subspan(done, end - done), offset + done);
+  };
+  for (const LooseBytes& run : loose) {
+    if (run.bytes.size() < kLongRun) {
+      gather({&run, 1}, 0, block);
+      continue;
+    }
+    write_block_to(run.at);
+    file.write(run.bytes, offset + run.at);
+    done = run.at + run.bytes.size();
+  }
+  write_block_to(block.size());
+}
 
 }  // namespace
 
@@ -61,23 +86,32 @@ void BlockIo::serve(std::stop_token stop) {
 
 BlockIo::Completion BlockIo::perform(const Request& request) const {
   try {
-    if (direction_ == Direction::write) {
-      if (filter_ != nullptr) {
-        filter_->apply_loose(request.bytes, request.position, request.loose);
-      } else {
-        gather(request.loose, 0, request.bytes);
-      }
-      request.file->write(request.bytes, request.offset);
-    } else {
-      request.file->read(request.bytes, request.offset);
-      if (filter_ != nullptr) filter_->apply(request.bytes, request.position);
-    }
+    direction_ == Direction::write ? write(request) : read(request);
     return {request.token, std::nullopt};
   } catch (const Error& error) {
     return {request.token, error};
   } catch (const std::exception& error) {  // no memory, in a thread that nobody else looks after
     return {request.token, Error(ErrorCode::io, error.what())};
   }
+}
+
+void BlockIo::write(const Request& request) const {
+  const bool applies = filter_ != nullptr && filter_->applies();
+  if (!applies && !request.file->is_direct()) {
+    write_from_place(*request.file, request.bytes, request.offset, request.loose);
+    return;
+  }
+  if (applies) {
+    filter_->apply_loose(request.bytes, request.position, request.loose);
+  } else {
+    gather(request.loose, 0, request.bytes);
+  }
+  request.file->write(request.bytes, request.offset);
+}
+
+void BlockIo::read(const Request& request) const {
+  request.file->read(request.bytes, request.offset);
+  if (filter_ != nullptr) filter_->apply(request.bytes, request.position);
 }
 
 }  // namespace cairn::storage

@@ -56,6 +56,8 @@ class BlockIo {
 
   void serve(std::stop_token stop);
   Completion perform(const Request& request) const;
+  void write(const Request& request) const;
+  void read(const Request& request) const;
 
   Direction direction_;
   BlockFilter* filter_;

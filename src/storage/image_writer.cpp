@@ -66,6 +66,7 @@ class PlainWriter final : public ImageWriter {
   [[nodiscard]] std::uint64_t file_bytes() const override { return file_bytes_; }
   [[nodiscard]] std::uint64_t offset_of(std::uint64_t position) const override { return position; }
 
+  [[nodiscard]] bool applies() const override { return crc_check_; }
   void apply(std::span<std::byte> bytes, std::uint64_t position) override {
     if (!crc_check_) return;
     note_crc(position / block_bytes_, bytes);

@@ -1,8 +1,10 @@
 #include "storage/posix_file.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,11 +81,19 @@ PosixFile PosixFile::open_for_reading(const std::filesystem::path& path) {
                                       "device");
 }
 
+/// What the system does not tell counts as a disk.
+bool PosixFile::is_in_memory() const noexcept {
+  struct statfs system {};
+  return ::fstatfs(fd_.get(), &system) == 0 &&
+         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
 bool PosixFile::set_direct(bool direct) {
+  if (direct && is_in_memory()) return false;
   const int flags = ::fcntl(fd_.get(), F_GETFL);
   if (flags < 0) throw_io_error(errno, "read the flags of", path_);
   const int wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
-  if (::fcntl(fd_.get(), F_SETFL, wanted) == 0) return direct;
+  if (::fcntl(fd_.get(), F_SETFL, wanted) == 0) return is_direct_ = direct;
   if (direct && errno == EINVAL) return false;
   throw_io_error(errno, "set the flags of", path_);
 }
@@ -129,6 +139,10 @@ void PosixFile::require_free(std::uint64_t bytes) const {
 bool PosixFile::reserve(std::uint64_t length) const {
   // Asked first, because a failing fallocate may take all the space there is before it says so.
   require_free(length);
+  if (is_in_memory()) {
+    truncate(length);
+    return false;
+  }
   const int failed =
       retry([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(length)); });
   if (failed == 0) return true;

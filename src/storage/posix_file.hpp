@@ -34,8 +34,10 @@ class PosixFile {
   /// Never waits. What is no regular file is `damaged`.
   static PosixFile open_for_reading(const std::filesystem::path& path);
 
-  /// Asks for O_DIRECT; false where the file system does not take it.
+  /// Asks for O_DIRECT; false where the file system does not take it, or is in memory and would copy
+  /// all the same.
   bool set_direct(bool direct);
+  [[nodiscard]] bool is_direct() const noexcept { return is_direct_; }
 
   /// Transfers exactly `bytes` at `offset`. A file that ends before is `damaged`.
   void read(std::span<std::byte> bytes, std::uint64_t offset) const;
@@ -44,7 +46,8 @@ class PosixFile {
   /// Throws `no_space` where the device has fewer bytes free.
   void require_free(std::uint64_t bytes) const;
   /// Gives the file its length with space reserved on the device. False: this file system does not
-  /// reserve; then the free space was looked at and the length set.
+  /// reserve, or is in memory, where to reserve is to clear all of it; then the free space was looked
+  /// at and the length set.
   bool reserve(std::uint64_t length) const;
   void truncate(std::uint64_t length) const;
   /// Never to be tried again after it failed: the data it was about may be gone.
@@ -68,8 +71,11 @@ class PosixFile {
   PosixFile(const std::filesystem::path& path, int flags, const char* verb,
             ErrorCode absent = ErrorCode::not_found);
 
+  [[nodiscard]] bool is_in_memory() const noexcept;
+
   Descriptor fd_;
   std::filesystem::path path_;
+  bool is_direct_ = false;
 };
 
 /// Throws the `Error` for `errno` value `error`: "cannot <verb> <path>: <why>". `absent`: what it
