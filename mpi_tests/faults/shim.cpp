@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstdlib>

@@ -20,6 +20,10 @@ using Bytes = std::vector<std::byte>;
 /// kind: native byte order). Files are written by src/storage instead.
 class WireWriter {
  public:
+  WireWriter() = default;
+  /// With room for so many bytes.
+  explicit WireWriter(std::size_t bytes) { bytes_.reserve(bytes); }
+
   template <class T>
     requires std::is_trivially_copyable_v<T>
   WireWriter& put(const T& value) {

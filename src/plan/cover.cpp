@@ -16,22 +16,20 @@ using Places = std::vector<std::size_t>;
 
 class Search {
  public:
-  Search(const Shape& shape, std::span<const Box> boxes) : shape_(shape), boxes_(boxes) {}
+  Search(const Shape& shape, std::span<const Box* const> boxes) : shape_(shape), boxes_(boxes) {}
 
   std::optional<CoverDefect> run() {
     Places present;
     for (std::size_t i = 0; i < boxes_.size(); ++i) {
-      if (std::ranges::find(boxes_[i].extent, std::uint64_t{0}) == boxes_[i].extent.end()) {
-        present.push_back(i);
-      }
+      if (!is_empty(*boxes_[i])) present.push_back(i);
     }
     return in_slab(0, present);
   }
 
  private:
-  std::uint64_t begin(std::size_t box, std::size_t dim) const { return boxes_[box].offset[dim]; }
+  std::uint64_t begin(std::size_t box, std::size_t dim) const { return boxes_[box]->offset[dim]; }
   std::uint64_t end(std::size_t box, std::size_t dim) const {
-    return boxes_[box].offset[dim] + boxes_[box].extent[dim];
+    return boxes_[box]->offset[dim] + boxes_[box]->extent[dim];
   }
 
   /// The boxes in `present` hold all that `corner_` fixes in the dimensions before `dim`.
@@ -67,7 +65,7 @@ class Search {
 
   bool covers_rest(std::size_t dim, std::size_t box) const {
     for (std::size_t d = dim; d < shape_.size(); ++d) {
-      if (boxes_[box].extent[d] != shape_[d]) return false;
+      if (boxes_[box]->extent[d] != shape_[d]) return false;
     }
     return true;
   }
@@ -79,16 +77,20 @@ class Search {
   }
 
   const Shape& shape_;
-  std::span<const Box> boxes_;
+  std::span<const Box* const> boxes_;
   Shape corner_;
 };
 
 }  // namespace
 
-std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box> boxes) {
+std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box* const> boxes) {
   if (std::ranges::find(shape, std::uint64_t{0}) != shape.end()) return std::nullopt;
-  if (prove_cover(shape, boxes) == CoverProof::exact) return std::nullopt;
+  if (prove_cover(shape, boxes, cover_steps(boxes.size())) == CoverProof::exact) return std::nullopt;
   return Search(shape, boxes).run();
+}
+
+std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box> boxes) {
+  return find_defect(shape, pointers_to(boxes));
 }
 
 }  // namespace cairn::plan

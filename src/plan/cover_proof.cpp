@@ -30,6 +30,12 @@ struct Edge {
   Face face;
 };
 
+/// Boxes come in the order of ranks, which mostly is theirs, too.
+template <class Range, class Less>
+void sort_if_need_be(Range& range, Less less) {
+  if (!std::ranges::is_sorted(range, less)) std::ranges::sort(range, less);
+}
+
 class Proof {
  public:
   Proof(std::size_t rank, std::uint64_t most_steps) : rank_(rank), steps_left_(most_steps) {}
@@ -50,7 +56,7 @@ class Proof {
 
   [[nodiscard]] bool exhausted() const noexcept { return exhausted_; }
 
- private:
+  /// Orders boxes without their first `dim` dimensions.
   [[nodiscard]] std::strong_ordering compare(std::size_t dim, const Box& a, const Box& b) const {
     for (std::size_t d = dim; d < rank_; ++d) {
       if (const auto order = a.offset[d] <=> b.offset[d]; order != 0) return order;
@@ -59,9 +65,11 @@ class Proof {
     return std::strong_ordering::equal;
   }
 
+ private:
+
   /// Makes equal faces one, and none where they are zero together.
   void cancel(std::size_t dim, Faces& faces) const {
-    std::ranges::sort(
+    sort_if_need_be(
         faces, [&](const Face& a, const Face& b) { return compare(dim, *a.box, *b.box) < 0; });
     auto kept = faces.begin();
     for (auto next = faces.begin(); next != faces.end();) {
@@ -82,7 +90,7 @@ class Proof {
       edges.push_back({begin, face});
       edges.push_back({begin + face.box->extent[dim], {face.box, -face.times}});
     }
-    std::ranges::sort(edges, {}, &Edge::at);
+    sort_if_need_be(edges, [](const Edge& a, const Edge& b) { return a.at < b.at; });
     return edges;
   }
 
@@ -104,14 +112,20 @@ class Proof {
 
 }  // namespace
 
-CoverProof prove_cover(const Shape& shape, std::span<const Box> boxes, std::uint64_t most_steps) {
+CoverProof prove_cover(const Shape& shape, std::span<const Box* const> boxes,
+                       std::uint64_t most_steps) {
   const Box whole{Shape(shape.size(), 0), shape};
   if (is_empty(whole)) return CoverProof::exact;
-  Faces faces{{&whole, -1}};
-  for (const Box& box : boxes) {
-    if (!is_empty(box)) faces.push_back({&box, 1});
+  Faces faces;
+  faces.reserve(boxes.size() + 1);
+  for (const Box* box : boxes) {
+    if (!is_empty(*box)) faces.push_back({box, 1});
   }
   Proof proof(shape.size(), most_steps);
+  const auto place = std::ranges::lower_bound(
+      faces, whole, [&](const Box& a, const Box& b) { return proof.compare(0, a, b) < 0; },
+      [](const Face& face) -> const Box& { return *face.box; });
+  faces.insert(place, {&whole, -1});
   if (proof.is_zero(0, std::move(faces))) return CoverProof::exact;
   return proof.exhausted() ? CoverProof::undecided : CoverProof::wrong;
 }

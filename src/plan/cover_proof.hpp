@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/box.hpp"
 
@@ -21,8 +22,20 @@ inline std::uint64_t cover_steps(std::size_t boxes) {
 
 /// Whether the boxes, all of which lie in `shape`, cover it exactly once. Unlike `find_defect` it
 /// does not say where they do not; but its work is bounded, whatever the boxes are.
-CoverProof prove_cover(const Shape& shape, std::span<const Box> boxes, std::uint64_t most_steps);
+CoverProof prove_cover(const Shape& shape, std::span<const Box* const> boxes,
+                       std::uint64_t most_steps);
 
+inline std::vector<const Box*> pointers_to(std::span<const Box> boxes) {
+  std::vector<const Box*> pointers;
+  pointers.reserve(boxes.size());
+  for (const Box& box : boxes) pointers.push_back(&box);
+  return pointers;
+}
+
+inline CoverProof prove_cover(const Shape& shape, std::span<const Box> boxes,
+                              std::uint64_t most_steps) {
+  return prove_cover(shape, pointers_to(boxes), most_steps);
+}
 inline CoverProof prove_cover(const Shape& shape, std::span<const Box> boxes) {
   return prove_cover(shape, boxes, cover_steps(boxes.size()));
 }

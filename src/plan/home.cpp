@@ -31,17 +31,6 @@ std::string key_of(const TensorInfo& tensor) {
   return static_cast<char>(tensor.family) + tensor.name;
 }
 
-/// Equal boxes, and no others, have equal keys.
-std::string key_of(const Box& box) {
-  std::string key;
-  const auto append = [&](const Shape& shape) {
-    key.append(reinterpret_cast<const char*>(shape.data()), shape.size() * sizeof(shape[0]));
-  };
-  append(box.offset);
-  append(box.extent);
-  return key;
-}
-
 }  // namespace
 
 void Home::add(std::int32_t rank, std::uint32_t order, Claim claim) {
@@ -49,10 +38,7 @@ void Home::add(std::int32_t rank, std::uint32_t order, Claim claim) {
     claims_of_rank_.resize(static_cast<std::size_t>(rank) + 1, 0);
   }
   ++claims_of_rank_[static_cast<std::size_t>(rank)];
-  const auto [at, is_new] = place_of_tensor_.try_emplace(key_of(claim.tensor), planned_.size());
-  if (is_new) planned_.push_back({.tensor = claim.tensor, .first_rank = rank, .boxes = {},
-                                  .place_of_box = {}});
-  Planned& planned = planned_[at->second];
+  Planned& planned = planned_for(claim.tensor, rank);
   if (planned.tensor != claim.tensor) {
     if (disagreement_.empty()) {
       disagreement_ = label(claim.tensor) + ": rank " + std::to_string(planned.first_rank) +
@@ -62,10 +48,24 @@ void Home::add(std::int32_t rank, std::uint32_t order, Claim claim) {
     return;
   }
   if (is_empty(claim.box)) return;
-  const auto [box, is_first] =
-      planned.place_of_box.try_emplace(key_of(claim.box), planned.boxes.size());
-  if (is_first) planned.boxes.push_back({std::move(claim.box), {}, {}});
-  planned.boxes[box->second].holders.push_back({rank, order});
+  const std::size_t place = planned.places.find_or_add(
+      claim.box, planned.boxes.size(),
+      [&](std::size_t i) -> const Box& { return planned.boxes[i].box; });
+  if (place == planned.boxes.size()) planned.boxes.push_back({std::move(claim.box), {}, {}});
+  planned.boxes[place].holders.push_back({rank, order});
+}
+
+/// The tensor of that name, which is new where it has none.
+Home::Planned& Home::planned_for(const TensorInfo& tensor, std::int32_t rank) {
+  // Ranks tell the same tensors in the same order, mostly.
+  if (next_ >= planned_.size()) next_ = 0;
+  if (next_ < planned_.size() && planned_[next_].tensor == tensor) return planned_[next_++];
+  const auto [at, is_new] = place_of_tensor_.try_emplace(key_of(tensor), planned_.size());
+  if (is_new) {
+    planned_.push_back({.tensor = tensor, .first_rank = rank, .boxes = {}, .places = {}});
+  }
+  next_ = at->second + 1;
+  return planned_[at->second];
 }
 
 void Home::check() const {
@@ -74,8 +74,9 @@ void Home::check() const {
 }
 
 void Home::check_cover(const Planned& planned) {
-  std::vector<Box> boxes;
-  for (const Replicas& replicas : planned.boxes) boxes.push_back(replicas.box);
+  std::vector<const Box*> boxes;
+  boxes.reserve(planned.boxes.size());
+  for (const Replicas& replicas : planned.boxes) boxes.push_back(&replicas.box);
   const auto defect = find_defect(planned.tensor.shape, boxes);
   if (!defect) return;
   const auto rank_of = [](const Holder& holder) { return holder.rank; };
@@ -114,9 +115,11 @@ void Home::place(std::span<const std::uint64_t> offsets, std::uint64_t block_byt
   for (std::size_t i = 0; i < planned_.size(); ++i) {
     Planned& planned = planned_[i];
     planned.offset = offsets[i];
+    Slice slice{planned.tensor.shape, {}, {}};
     for (Replicas& replicas : planned.boxes) {
-      replicas.image = image_place({planned.tensor.shape, replicas.box.offset, replicas.box.extent},
-                                   size_of(planned.tensor.dtype), planned.offset);
+      slice.offset = replicas.box.offset;
+      slice.extent = replicas.box.extent;
+      replicas.image = image_place(slice, size_of(planned.tensor.dtype), planned.offset);
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/tensor.hpp"
+#include "plan/box_index.hpp"
 #include "plan/claim.hpp"
 #include "plan/owners.hpp"
 #include "plan/routes.hpp"
@@ -64,16 +65,18 @@ class Home {
     TensorInfo tensor;
     std::int32_t first_rank;
     std::vector<Replicas> boxes;
-    std::unordered_map<std::string, std::size_t> place_of_box;
+    BoxIndex places;  ///< of boxes
     std::uint64_t offset = kNoOffset;
   };
 
+  Planned& planned_for(const TensorInfo& tensor, std::int32_t rank);
   static void check_cover(const Planned& planned);
   static const Holder& contributor(const Replicas& replicas, std::int32_t owner,
                                    std::uint64_t turn);
 
   std::vector<Planned> planned_;
   std::unordered_map<std::string, std::size_t> place_of_tensor_;  ///< by `key_of`
+  std::size_t next_ = 0;  ///< the tensor that is likely to come next
   std::vector<std::uint32_t> claims_of_rank_;
   std::string disagreement_;
   std::uint64_t block_bytes_ = 0;

@@ -120,9 +120,15 @@ Parcels tell_shares(const Home& home, const Ownership& ownership, int ranks) {
   Parcels to;
   if (home.empty()) return to;
   const auto shares = home.shares(ownership, ranks);
+  to.reserve(shares.size());
   for (std::size_t rank = 0; rank < shares.size(); ++rank) {
     if (shares[rank].empty()) continue;
-    WireWriter writer;
+    std::size_t bytes = 0;
+    for (const Share& share : shares[rank]) {
+      bytes += sizeof share.tensor_offset + sizeof(std::uint64_t) +
+               share.blocks.size() * sizeof(BlockRange);
+    }
+    WireWriter writer(bytes);
     for (const Share& share : shares[rank]) {
       writer.put(share.tensor_offset);
       writer.put_all(std::span<const BlockRange>(share.blocks));
