@@ -31,7 +31,7 @@ VALUES = {"append_info", "config", "dtype", "error", "export", "key", "listener"
 FOREIGN = {
     r"mpi\.h": {"coord", "api", "tools"},
     r"hdf5\.h|H5\w*\.h": {"storage"},
-    r"zlib\.h|libdeflate\.h|isa-l/.*|openssl/.*": {"codec"},
+    r"zlib\.h|libdeflate\.h|isa-l/.*|intel-ipsec-mb\.h|openssl/.*": {"codec"},
     r"fcntl\.h|sys/(stat|statfs|statvfs|vfs|file|types|uio)\.h|linux/.*": {"storage"},
     r"nlohmann/.*": {"api", "tools"},
     r"spdlog/.*": {"api"},

@@ -1,11 +1,16 @@
 #include "storage/posix_file.hpp"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include "storage/expect_error.hpp"
@@ -70,6 +75,28 @@ TEST(PosixFile, ReservingGivesTheLengthAndTheSpace) {
   if (reserved) {
     EXPECT_GE(info.st_blocks * 512, 1 << 20);
   }
+}
+
+TEST(PosixFile, InMemoryThenOnlyTheLengthIsSetAndNothingIsDirect) {
+  const std::filesystem::path path = "/dev/shm/cairn-posix-file-" + std::to_string(::getpid());
+  if (!std::filesystem::is_directory("/dev/shm")) GTEST_SKIP() << "there is no /dev/shm";
+  PosixFile file = PosixFile::create(path);
+  struct statfs system {};  // by the descriptor: file_system_test has a statfs of its own
+  if (::fstatfs(file.descriptor(), &system) != 0 || system.f_type != TMPFS_MAGIC) {
+    std::filesystem::remove(path);
+    GTEST_SKIP() << "/dev/shm is no file system in memory";
+  }
+  const bool reserved = file.reserve(1 << 20);
+  const bool direct = file.set_direct(true);
+  struct stat info {};
+  const int looked = ::stat(path.c_str(), &info);
+  std::filesystem::remove(path);
+  ASSERT_EQ(looked, 0);
+  EXPECT_FALSE(reserved);
+  EXPECT_EQ(info.st_size, 1 << 20);
+  EXPECT_EQ(info.st_blocks, 0);
+  EXPECT_FALSE(direct);
+  EXPECT_FALSE(file.is_direct());
 }
 
 TEST(PosixFile, ReservingMoreThanThereIsTakesNothing) {

@@ -31,14 +31,24 @@ struct FreeManager {
 };
 using Manager = std::unique_ptr<IMB_MGR, FreeManager>;
 
-/// For this processor; null where it has nothing that is worth it.
+/// Whether both the processor and the system have them; the library asks the processor alone, and is
+/// killed where the system leaves registers of 512 bits switched off.
+bool has_wide_instructions() noexcept {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq");
+}
+
+/// Null where there is nothing that is worth it, or that would leave keys in registers.
 Manager make_manager() noexcept {
+  constexpr std::uint64_t kNeeded = IMB_FEATURE_VAES | IMB_FEATURE_SAFE_DATA;
+  if (!has_wide_instructions()) return nullptr;
   Manager manager(alloc_mb_mgr(0));
   if (!manager) return nullptr;
   IMB_ARCH found = IMB_ARCH_NONE;
   init_mb_mgr_auto(manager.get(), &found);  // tests itself, too
-  const bool is_wide = found == IMB_ARCH_AVX512 && (manager->features & IMB_FEATURE_VAES) != 0;
-  if (!is_wide || imb_get_errno(manager.get()) != 0) return nullptr;
+  const bool is_good = found == IMB_ARCH_AVX512 && (manager->features & kNeeded) == kNeeded;
+  if (!is_good || imb_get_errno(manager.get()) != 0) return nullptr;
   return manager;
 }
 

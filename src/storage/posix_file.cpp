@@ -130,7 +130,7 @@ void PosixFile::require_free(std::uint64_t bytes) const {
   struct statvfs disk {};
   if (::fstatvfs(fd_.get(), &disk) != 0) return;  // then the writes will tell
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (bytes <= free) return;
+  if (bytes <= free || disk.f_blocks == 0) return;  // no blocks: in memory, and without a limit
   throw Error(ErrorCode::no_space, "not enough space for " + path_.string() + ": it needs " +
                                        std::to_string(bytes) + " bytes, " + std::to_string(free) +
                                        " are free");
