@@ -99,7 +99,7 @@ class Load : public Contestant {
       : course_(course), path_(course.directory / (resliced ? "resliced.h5" : "load.h5")) {
     cairn::save(course.world.comm(), path_, course.slices.state());
     if (!resliced) return;
-    own_.emplace(course.world, course.workload, other_slicing(course.workload));
+    own_.emplace(course.world, course.workload, other_slicing(course.workload), course.pages);
     own_->spoil();  // touches it
   }
 

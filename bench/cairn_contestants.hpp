@@ -19,6 +19,7 @@ struct Course {
   Slices& slices;
   std::filesystem::path directory;
   double step_seconds = 0.5;  ///< of computing, beside asynchronous saves
+  Pages pages = Pages::huge;  ///< of what a load is cut for
 };
 
 /// "sync", "shards", "crc", "aes-gcm", "aes-cbc", "sm4-cbc": a save that is waited for. "async",

@@ -44,6 +44,7 @@ struct CompareArguments {
   std::string workload;
   std::string directory;
   std::uint64_t repeat = 15;
+  Pages pages = Pages::huge;
   std::vector<std::string> ways = kUsualWays;
   double step_seconds = 0.5;
   std::string json;
@@ -55,11 +56,12 @@ class Contest {
   Contest(const CompareArguments& arguments, const Stage& stage, const Workload& workload,
           Slices& slices)
       : course_{stage.world, workload, slices, fs::path(arguments.directory) / "cairn-compare",
-                arguments.step_seconds},
+                arguments.step_seconds, arguments.pages},
         stage_(stage) {
     if (stage.world.is_root()) fs::create_directories(course_.directory);
     static_cast<void>(stage.world.synchronised_time());
-    raw_ = std::make_unique<RawDevice>(stage.world, course_.directory, workload.bytes());
+    raw_ = std::make_unique<RawDevice>(stage.world, course_.directory, workload.bytes(),
+                                       arguments.pages);
     for (const std::string& way : arguments.ways) ways_.emplace_back(way, make(way));
   }
   Contest(const Contest&) = delete;
@@ -229,7 +231,7 @@ Report manner_of(const RawManner& manner) {
 
 void run_compare(const CompareArguments& arguments, const Stage& stage) {
   const Workload workload = read_workload(stage.world, arguments.workload);
-  Slices slices(stage.world, workload, std::nullopt);
+  Slices slices(stage.world, workload, std::nullopt, arguments.pages);
   slices.randomise();
   const Report head = describe(stage, arguments.workload, workload, slices);
   print_first(stage, head);
@@ -271,6 +273,9 @@ void add_compare_command(CLI::App& app, Command& chosen) {
       ->delimiter(',')
       ->check(CLI::IsMember(all_ways()))
       ->capture_default_str();
+  command->add_flag_callback(
+      "--small-pages", [arguments] { arguments->pages = Pages::small; },
+      "tensors in pages of 4 KiB, also where the system has huge ones");
   command->add_option("--step-seconds", arguments->step_seconds,
                       "of computing before and beside each asynchronous save")
       ->check(CLI::PositiveNumber)

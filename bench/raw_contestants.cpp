@@ -10,7 +10,6 @@
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -75,8 +74,11 @@ class RawDevice::Reading : public Contestant {
 };
 
 RawDevice::RawDevice(const World& world, std::filesystem::path directory,
-                     std::uint64_t bytes_of_all)
-    : world_(world), directory_(std::move(directory)), share_(share_of(bytes_of_all, world)) {
+                     std::uint64_t bytes_of_all, Pages pages)
+    : world_(world),
+      directory_(std::move(directory)),
+      share_(share_of(bytes_of_all, world)),
+      pages_(pages) {
   void* const memory = ::mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   const bool mapped = memory != MAP_FAILED;
@@ -135,17 +137,12 @@ void RawDevice::choose() {
 /// once; null for who copies nothing.
 std::byte* RawDevice::values_for(Copies copies) {
   if (copies == Copies::no && manner_.direct) return nullptr;
-  if (values_.empty()) {
-    bool allocated = true;
-    try {
-      values_.resize(share_);
-    } catch (const std::bad_alloc&) {
-      allocated = false;
-    }
-    if (!world_.all(allocated)) throw Failure("there is no memory for a share that is copied");
-    randomise(values_.data(), values_.size(), world_.rank());
+  if (!values_) {
+    values_ = map_memory(share_, pages_);
+    if (!world_.all(values_ != nullptr)) throw Failure("there is no memory for a share to copy");
+    randomise(values_.get(), share_, world_.rank());
   }
-  return values_.data();
+  return values_.get();
 }
 
 Sample RawDevice::write(const std::filesystem::path& path, std::byte* values) {

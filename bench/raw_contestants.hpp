@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <vector>
 
 #include "contestant.hpp"
+#include "mapping.hpp"
 
 namespace bench {
 
@@ -27,7 +27,8 @@ class RawDevice {
   enum class Copies : bool { no, yes };
 
   /// Collective. Tries manners in a warm-up and keeps the fastest one.
-  RawDevice(const World& world, std::filesystem::path directory, std::uint64_t bytes_of_all);
+  RawDevice(const World& world, std::filesystem::path directory, std::uint64_t bytes_of_all,
+            Pages pages);
   ~RawDevice();
   RawDevice(const RawDevice&) = delete;
   RawDevice& operator=(const RawDevice&) = delete;
@@ -60,7 +61,8 @@ class RawDevice {
   std::uint64_t share_;  ///< of this rank, in bytes; a multiple of 4096
   RawManner manner_;
   std::byte* buffer_ = nullptr;
-  std::vector<std::byte> values_;  ///< a share, where one is copied
+  Pages pages_;
+  Mapping values_;  ///< a share, where one is copied
 };
 
 }  // namespace bench

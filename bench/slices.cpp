@@ -1,7 +1,5 @@
 #include "slices.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -36,14 +34,11 @@ bool comes_before(const Finding& a, const Finding& b) {
 
 }  // namespace
 
-void Unmap::operator()(std::byte* memory) const noexcept {
-  ::munmap(memory, bytes);
-}
-
-Slices::Slices(const World& world, const Workload& workload, std::optional<Slicing> slicing)
+Slices::Slices(const World& world, const Workload& workload, std::optional<Slicing> slicing,
+               Pages pages)
     : world_(world), workload_(workload) {
   hold_slices(slicing);
-  allocate();
+  allocate(pages);
   for (const Held& held : held_) {
     state_.add(held.tensor->name, held.slice,
                cairn::Source::memory(held.tensor->dtype, static_cast<void*>(held.memory)));
@@ -62,17 +57,11 @@ void Slices::hold_slices(std::optional<Slicing> slicing) {
 }
 
 /// One mapping for all: pages come with their first touch, by the fill or by the load.
-void Slices::allocate() {
+void Slices::allocate(Pages pages) {
   std::uint64_t total = 0;
   for (const Held& held : held_) total += aligned(slice_bytes(*held.tensor, held.slice));
-  void* memory = nullptr;
-  if (total > 0) {
-    memory = ::mmap(nullptr, total, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  }
-  const bool mapped = memory != MAP_FAILED;
-  if (mapped) memory_ = {static_cast<std::byte*>(memory), Unmap{total}};
-  if (!world_.all(mapped)) throw Failure("there is no memory for the slices of some rank");
+  if (total > 0) memory_ = map_memory(total, pages);
+  if (!world_.all(total == 0 || memory_)) throw Failure("there is no memory for the slices of some rank");
   std::byte* next = memory_.get();
   for (Held& held : held_) {
     const std::uint64_t size = slice_bytes(*held.tensor, held.slice);

@@ -8,6 +8,7 @@
 
 #include "cairn/cairn.hpp"
 #include "fill.hpp"
+#include "mapping.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -22,18 +23,13 @@ struct FoundDifference {
   int rank = 0;
 };
 
-/// Gives a mapping back to the kernel.
-struct Unmap {
-  std::size_t bytes = 0;
-  void operator()(std::byte* memory) const noexcept;
-};
-
 /// What this rank holds of a workload, in one piece of memory that nothing has touched yet, and the
 /// State that names it.
 class Slices {
  public:
   /// Collective. `slicing` overrides that of every tensor. Throws Failure where there is no memory.
-  Slices(const World& world, const Workload& workload, std::optional<Slicing> slicing);
+  Slices(const World& world, const Workload& workload, std::optional<Slicing> slicing,
+         Pages pages = Pages::huge);
 
   [[nodiscard]] cairn::State& state() noexcept { return state_; }
   [[nodiscard]] const cairn::State& state() const noexcept { return state_; }
@@ -59,13 +55,13 @@ class Slices {
   };
 
   void hold_slices(std::optional<Slicing> slicing);
-  void allocate();
+  void allocate(Pages pages);
 
   const World& world_;
   const Workload& workload_;
   std::vector<Held> held_;
   std::uint64_t bytes_ = 0;  ///< of all slices
-  std::unique_ptr<std::byte, Unmap> memory_;
+  Mapping memory_;
   cairn::State state_;
 };
 
