@@ -2,12 +2,61 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <mutex>
 #include <new>
+#include <vector>
 
 namespace cairn::storage {
+namespace {
+
+/// Buffers that were given back, for the next ones of their size: fresh pages must be cleared, which
+/// may take longer than to fill them.
+class Spares {
+ public:
+  /// Null where there is none of that size.
+  std::byte* take(std::size_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(spares_, bytes, &std::span<std::byte>::size);
+    if (found == spares_.end()) return nullptr;
+    std::byte* const data = found->data();
+    spares_.erase(found);
+    kept_ -= bytes;
+    return data;
+  }
+
+  /// False where it is too much to keep. The system may take the pages where it runs out of others.
+  bool keep(std::span<std::byte> buffer) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (buffer.size() > AlignedBuffer::kMostKept - kept_) return false;
+    if (::madvise(buffer.data(), buffer.size(), MADV_FREE) != 0) return false;
+    try {
+      spares_.push_back(buffer);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    kept_ += buffer.size();
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::span<std::byte>> spares_;
+  std::size_t kept_ = 0;
+};
+
+/// Never destroyed: buffers of static objects may be given back at any time.
+Spares& spares() noexcept {
+  static Spares& all = *new Spares;
+  return all;
+}
+
+}  // namespace
 
 AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
+  data_ = spares().take(bytes);
+  if (data_ != nullptr) return;
   // The system places large mappings so that huge pages fit; it need not give any.
   void* memory =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -17,7 +66,7 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes) : size_(bytes) {
 }
 
 AlignedBuffer::~AlignedBuffer() {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr && !spares().keep(bytes())) ::munmap(data_, size_);
 }
 
 }  // namespace cairn::storage

@@ -6,9 +6,13 @@
 
 namespace cairn::storage {
 
-/// Page-aligned memory straight from the system, for O_DIRECT. Contents start as zeros.
+/// Page-aligned memory straight from the system, for O_DIRECT. Contents start as anything: what is
+/// given back is kept for the next one of that size.
 class AlignedBuffer {
  public:
+  /// Bytes that are kept in all: as much as the staging memory of one save or load, by default.
+  static constexpr std::size_t kMostKept = std::size_t{64} << 20;
+
   AlignedBuffer() noexcept = default;
   /// Throws `std::bad_alloc`.
   explicit AlignedBuffer(std::size_t bytes);
