@@ -139,10 +139,6 @@ void PosixFile::require_free(std::uint64_t bytes) const {
 bool PosixFile::reserve(std::uint64_t length) const {
   // Asked first, because a failing fallocate may take all the space there is before it says so.
   require_free(length);
-  if (is_in_memory()) {
-    truncate(length);
-    return false;
-  }
   const int failed =
       retry([&] { return ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(length)); });
   if (failed == 0) return true;

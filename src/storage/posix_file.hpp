@@ -46,8 +46,7 @@ class PosixFile {
   /// Throws `no_space` where the device has fewer bytes free.
   void require_free(std::uint64_t bytes) const;
   /// Gives the file its length with space reserved on the device. False: this file system does not
-  /// reserve, or is in memory, where to reserve is to clear all of it; then the free space was looked
-  /// at and the length set.
+  /// reserve; then the free space was looked at and the length set.
   bool reserve(std::uint64_t length) const;
   void truncate(std::uint64_t length) const;
   /// Never to be tried again after it failed: the data it was about may be gone.
