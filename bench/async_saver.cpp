@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 
 namespace bench {
 namespace {
@@ -34,7 +35,8 @@ AsyncCost worst(const World& world, const AsyncCost& mine) {
 }  // namespace
 
 AsyncSaver::CopyOfAShare::CopyOfAShare(const cairn::State& state, std::uint64_t bytes)
-    : bytes_(bytes), copy_(bytes) {
+    : bytes_(bytes), copy_(map_memory(std::max<std::uint64_t>(bytes, 1), Pages::huge)) {
+  if (!copy_) throw std::bad_alloc();
   for (const auto& entry : state.entries()) {
     std::uint64_t slice = cairn::size_of(entry.source.dtype());
     for (const std::uint64_t extent : entry.slice.extent) slice *= extent;
@@ -48,7 +50,7 @@ double AsyncSaver::CopyOfAShare::run(const World& world) {
   std::uint64_t done = 0;
   for (const auto& [data, bytes] : pieces_) {
     const std::uint64_t n = std::min(bytes, bytes_ - done);
-    std::memcpy(copy_.data() + done, data, n);
+    std::memcpy(copy_.get() + done, data, n);
     done += n;
   }
   return seconds_since(start);

@@ -10,6 +10,7 @@
 
 #include "busy_kernel.hpp"
 #include "cairn/cairn.hpp"
+#include "mapping.hpp"
 #include "world.hpp"
 
 namespace bench {
@@ -68,7 +69,7 @@ class AsyncSaver {
 
    private:
     std::uint64_t bytes_;
-    std::vector<std::byte> copy_;
+    Mapping copy_;  ///< as large pages as what is saved and captured
     std::vector<std::pair<const std::byte*, std::uint64_t>> pieces_;
   };
 
