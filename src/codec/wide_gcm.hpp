@@ -35,8 +35,8 @@ class WideGcm {
                           std::span<const std::byte> tag) const;
 
  private:
-  std::size_t key_bytes_;
-  Key schedule_;
+  [[maybe_unused]] std::size_t key_bytes_;
+  Key schedule_;  ///< none where it is not there
 };
 
 }  // namespace cairn::codec
