@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <new>
+
+#include "failure.hpp"
 
 namespace bench {
 namespace {
@@ -34,9 +35,10 @@ AsyncCost worst(const World& world, const AsyncCost& mine) {
 
 }  // namespace
 
-AsyncSaver::CopyOfAShare::CopyOfAShare(const cairn::State& state, std::uint64_t bytes)
+AsyncSaver::CopyOfAShare::CopyOfAShare(const World& world, const cairn::State& state,
+                                       std::uint64_t bytes)
     : bytes_(bytes), copy_(map_memory(std::max<std::uint64_t>(bytes, 1), Pages::huge)) {
-  if (!copy_) throw std::bad_alloc();
+  if (!world.all(copy_ != nullptr)) throw Failure("there is no memory for a copy of a share");
   for (const auto& entry : state.entries()) {
     std::uint64_t slice = cairn::size_of(entry.source.dtype());
     for (const std::uint64_t extent : entry.slice.extent) slice *= extent;
@@ -72,7 +74,7 @@ AsyncCost AsyncSaver::save_once() {
   const AsyncCost cost = worst(world_, compute_and_save());
   if (!copy_) {
     const auto ranks = static_cast<std::uint64_t>(world_.ranks());
-    copy_.emplace(state_, std::min(slice_bytes_, last().value_bytes / ranks));
+    copy_.emplace(world_, state_, std::min(slice_bytes_, last().value_bytes / ranks));
     copy_->run(world_);  // touches it
   }
   return cost;

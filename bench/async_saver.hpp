@@ -64,7 +64,8 @@ class AsyncSaver {
   /// Copies as much as this rank contributes, into memory that was touched before.
   class CopyOfAShare {
    public:
-    CopyOfAShare(const cairn::State& state, std::uint64_t bytes);
+    /// Collective. Throws Failure where there is no memory.
+    CopyOfAShare(const World& world, const cairn::State& state, std::uint64_t bytes);
     double run(const World& world);
 
    private:

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -78,20 +77,14 @@ RawDevice::RawDevice(const World& world, std::filesystem::path directory,
     : world_(world),
       directory_(std::move(directory)),
       share_(share_of(bytes_of_all, world)),
-      pages_(pages) {
-  void* const memory = ::mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  const bool mapped = memory != MAP_FAILED;
-  if (mapped) buffer_ = static_cast<std::byte*>(memory);
-  if (!world.all(mapped)) throw Failure("there is no memory for the buffers of the raw limits");
-  static_cast<void>(::madvise(buffer_, kBufferBytes, MADV_HUGEPAGE));
-  randomise(buffer_, kBufferBytes, world.rank());
+      pages_(pages),
+      buffer_(map_memory(kBufferBytes, Pages::huge)) {
+  if (!world.all(buffer_ != nullptr)) {
+    throw Failure("there is no memory for the buffers of the raw limits");
+  }
+  randomise(buffer_.get(), kBufferBytes, world.rank());
   find_out_whether_direct();
   choose();
-}
-
-RawDevice::~RawDevice() {
-  if (buffer_ != nullptr) ::munmap(buffer_, kBufferBytes);
 }
 
 std::filesystem::path RawDevice::path(const char* what) const {
@@ -190,7 +183,7 @@ bool RawDevice::move(int file, Direction direction, std::byte* values) const {
 
 /// Every `requests`-th request, from the `part`-th on.
 bool RawDevice::move_part(int file, Direction direction, int part, std::byte* values) const {
-  std::byte* const buffer = buffer_ + static_cast<std::size_t>(part) * kMostRequestBytes;
+  std::byte* const buffer = buffer_.get() + static_cast<std::size_t>(part) * kMostRequestBytes;
   const bool copies = values != nullptr && manner_.direct;  // else the system does
   const std::uint64_t size = manner_.request_bytes;
   const std::uint64_t stride = size * static_cast<std::uint64_t>(manner_.requests);

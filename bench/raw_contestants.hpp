@@ -29,7 +29,6 @@ class RawDevice {
   /// Collective. Tries manners in a warm-up and keeps the fastest one.
   RawDevice(const World& world, std::filesystem::path directory, std::uint64_t bytes_of_all,
             Pages pages);
-  ~RawDevice();
   RawDevice(const RawDevice&) = delete;
   RawDevice& operator=(const RawDevice&) = delete;
 
@@ -60,8 +59,8 @@ class RawDevice {
   std::filesystem::path directory_;
   std::uint64_t share_;  ///< of this rank, in bytes; a multiple of 4096
   RawManner manner_;
-  std::byte* buffer_ = nullptr;
   Pages pages_;
+  Mapping buffer_;
   Mapping values_;  ///< a share, where one is copied
 };
 

@@ -1,5 +1,4 @@
-# Half of the time of a clean build was the parsing of these, again for each of some hundred files. Files still include
-# what they use: -DCAIRN_PRECOMPILE=OFF builds without.
+# To parse these again for each file was a good part of a clean build. Files still include what they use: -DCAIRN_PRECOMPILE=OFF builds without.
 option(CAIRN_PRECOMPILE "Parse the headers of std::, MPI and the tests once" ${PROJECT_IS_TOP_LEVEL})
 
 # cairn_precompile(TARGET [<header>…]): the usual ones and these.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plan/cover.hpp"
+#include "plan/cover_proof.hpp"
 
 namespace cairn::plan {
 namespace {
@@ -67,7 +68,7 @@ TEST(Tiles, OfRandomBoxesCoverThemOnceAndFit) {
       EXPECT_LE(element_count(tile.extent), most);
       for (std::size_t d = 0; d < dimensions; ++d) tile.offset[d] -= box.offset[d];
     }
-    EXPECT_FALSE(find_defect(box.extent, tiles));
+    EXPECT_FALSE(find_defect(box.extent, pointers_to(tiles)));
   }
 }
 

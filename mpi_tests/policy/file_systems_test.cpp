@@ -13,12 +13,14 @@ using testing::Optional;
 constexpr std::uint32_t kNfs = 0x6969;  // as statfs(2) has them
 constexpr std::uint32_t kLustre = 0x0BD00BD0;
 constexpr std::uint32_t kExt4 = 0xEF53;
+constexpr std::uint32_t kTmpfs = 0x01021994;
 
 constexpr FileSystem kNetwork{FileSystemKind::network, "NFS"};
 
 TEST(FileSystems, NumberTellsTheKind) {
   EXPECT_EQ(file_system_of(kNfs), kNetwork);
   EXPECT_EQ(file_system_of(kLustre), (FileSystem{FileSystemKind::parallel, "Lustre"}));
+  EXPECT_EQ(file_system_of(kTmpfs), (FileSystem{FileSystemKind::memory, "tmpfs"}));
 }
 
 TEST(FileSystems, UnknownNumberIsLocal) {

@@ -89,8 +89,4 @@ std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box* 
   return Search(shape, boxes).run();
 }
 
-std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box> boxes) {
-  return find_defect(shape, pointers_to(boxes));
-}
-
 }  // namespace cairn::plan

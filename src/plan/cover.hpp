@@ -24,6 +24,5 @@ struct CoverDefect {
 /// shape. Proved at once where it is so; the search for a defect grows with the cuts that boxes
 /// span, so of boxes that come from anybody ask `prove_cover`.
 std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box* const> boxes);
-std::optional<CoverDefect> find_defect(const Shape& shape, std::span<const Box> boxes);
 
 }  // namespace cairn::plan

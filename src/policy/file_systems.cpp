@@ -21,6 +21,8 @@ constexpr std::array kKnown{
     Known{0x6B414653, {FileSystemKind::network, "AFS"}},
     Known{0x73757245, {FileSystemKind::network, "Coda"}},
     Known{0x01021997, {FileSystemKind::network, "9P"}},
+    Known{0x01021994, {FileSystemKind::memory, "tmpfs"}},
+    Known{0x858458F6, {FileSystemKind::memory, "ramfs"}},
     Known{0x0BD00BD0, {FileSystemKind::parallel, "Lustre"}},
     Known{0x47504653, {FileSystemKind::parallel, "GPFS"}},
     Known{0x19830326, {FileSystemKind::parallel, "BeeGFS"}},

@@ -12,6 +12,7 @@ namespace cairn::policy {
 /// What several hosts may do with one file.
 enum class FileSystemKind : std::uint8_t {
   local,     ///< of one host, or nothing is known against it
+  memory,    ///< of one host, in its memory: what is written is copied, also with O_DIRECT
   parallel,  ///< coherent: what hosts write with POSIX calls side by side is there
   network,   ///< each host caches pages by itself: POSIX writes of several hosts may be lost
 };

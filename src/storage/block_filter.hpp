@@ -24,9 +24,6 @@ class BlockFilter {
   BlockFilter& operator=(const BlockFilter&) = delete;
   virtual ~BlockFilter() = default;
 
-  /// False where `apply` does nothing: then a block need not be in one piece for it.
-  [[nodiscard]] virtual bool applies() const { return true; }
-
   /// `position`: of the block in the image (at a save) or in the space of blocks (at a load). Called
   /// by several threads at once, each with other blocks. Throws where the block is not what it
   /// should be.

@@ -96,15 +96,13 @@ BlockIo::Completion BlockIo::perform(const Request& request) const {
 }
 
 void BlockIo::write(const Request& request) const {
-  const bool applies = filter_ != nullptr && filter_->applies();
-  if (!applies && !request.file->is_direct()) {
+  if (filter_ != nullptr) {
+    filter_->apply_loose(request.bytes, request.position, request.loose);
+  } else if (request.file->is_direct()) {
+    gather(request.loose, 0, request.bytes);
+  } else {
     write_from_place(*request.file, request.bytes, request.offset, request.loose);
     return;
-  }
-  if (applies) {
-    filter_->apply_loose(request.bytes, request.position, request.loose);
-  } else {
-    gather(request.loose, 0, request.bytes);
   }
   request.file->write(request.bytes, request.offset);
 }

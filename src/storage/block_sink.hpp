@@ -49,7 +49,9 @@ class BlockSink {
 class FileSink final : public BlockSink {
  public:
   FileSink(const PosixFile& file, ImageWriter& writer)
-      : file_(file), writer_(writer), io_(BlockIo::Direction::write, &writer) {}
+      : file_(file),
+        writer_(writer),
+        io_(BlockIo::Direction::write, writer.applies() ? &writer : nullptr) {}
 
   void submit(std::span<std::byte> bytes, std::uint64_t position, std::size_t token,
               std::vector<LooseBytes> loose) override {

@@ -25,6 +25,9 @@ class ImageWriter : public BlockFilter {
   /// Where a byte of the image lies in the file.
   [[nodiscard]] virtual std::uint64_t offset_of(std::uint64_t position) const = 0;
 
+  /// False where blocks go into the file as they are, and `apply` does nothing.
+  [[nodiscard]] virtual bool applies() const { return true; }
+
   /// What is known of the blocks that went through `apply` here, for another one's `take_in`.
   [[nodiscard]] virtual Bytes marks() const = 0;
   virtual void take_in(std::span<const std::byte> marks) = 0;

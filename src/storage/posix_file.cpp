@@ -1,7 +1,6 @@
 #include "storage/posix_file.hpp"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -12,6 +11,7 @@
 #include <cstring>
 
 #include "cairn/error.hpp"
+#include "policy/file_systems.hpp"
 
 namespace cairn::storage {
 namespace {
@@ -85,7 +85,8 @@ PosixFile PosixFile::open_for_reading(const std::filesystem::path& path) {
 bool PosixFile::is_in_memory() const noexcept {
   struct statfs system {};
   return ::fstatfs(fd_.get(), &system) == 0 &&
-         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+         policy::file_system_of(static_cast<std::uint32_t>(system.f_type)).kind ==
+             policy::FileSystemKind::memory;
 }
 
 bool PosixFile::set_direct(bool direct) {
