@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 namespace cairn::storage {
@@ -9,7 +10,7 @@ namespace {
 
 /// Two requests under way keep a device busy while one of them completes; more are there for what
 /// is sealed or summed meanwhile.
-constexpr int kThreads = 4;
+constexpr std::size_t kThreads = 4;
 
 /// Bytes that are worth a call to write them from where they are.
 constexpr std::size_t kLongRun = std::size_t{64} << 10;
@@ -39,9 +40,12 @@ void write_from_place(const PosixFile& file, std::span<std::byte> block, std::ui
 
 BlockIo::BlockIo(Direction direction, BlockFilter* filter)
     : direction_(direction), filter_(filter) {
-  for (int i = 0; i < kThreads; ++i) {
-    threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
-  }
+  threads_.reserve(kThreads);
+  start_thread();
+}
+
+void BlockIo::start_thread() {
+  threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
 }
 
 BlockIo::~BlockIo() {
@@ -50,11 +54,19 @@ BlockIo::~BlockIo() {
 
 void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uint64_t offset,
                      std::size_t token, std::uint64_t position, std::vector<LooseBytes> loose) {
+  bool all_busy = false;
   {
     const std::lock_guard lock(mutex_);
     waiting_.push_back({&file, bytes, offset, token, position, std::move(loose)});
+    all_busy = busy_ + waiting_.size() > threads_.size();
   }
   wake_.notify_one();
+  if (!all_busy || threads_.size() == kThreads) return;
+  try {
+    start_thread();
+  } catch (const std::system_error&) {
+    // Those that are there do it all.
+  }
 }
 
 std::optional<BlockIo::Completion> BlockIo::poll() {
@@ -75,9 +87,11 @@ void BlockIo::serve(std::stop_token stop) {
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
     const Request request = std::move(waiting_.front());
     waiting_.pop_front();
+    ++busy_;
     lock.unlock();
     Completion completion = perform(request);
     lock.lock();
+    --busy_;
     completed_.push_back(std::move(completion));
     completion_.notify_one();
     if (stop.stop_requested()) return;

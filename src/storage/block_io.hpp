@@ -18,7 +18,7 @@
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of files in the background while the caller moves other data.
-/// A few threads suffice: each has one large request under way.
+/// A few threads suffice, started as there is work for them: each has one large request under way.
 class BlockIo {
  public:
   enum class Direction : bool { read, write };
@@ -54,6 +54,7 @@ class BlockIo {
     std::vector<LooseBytes> loose;
   };
 
+  void start_thread();
   void serve(std::stop_token stop);
   Completion perform(const Request& request) const;
   void write(const Request& request) const;
@@ -66,6 +67,7 @@ class BlockIo {
   std::condition_variable completion_;     ///< a request is complete
   std::deque<Request> waiting_;
   std::deque<Completion> completed_;
+  std::size_t busy_ = 0;  ///< threads with a request
   std::vector<std::jthread> threads_;  // last: joined before the rest goes
 };
 

@@ -172,12 +172,12 @@ void remove_checkpoint(const fs::path& path, policy::TemporaryName identity, Tra
   std::error_code ignored;
   fs::remove_all(aside, ignored);  // an earlier deletion of ours that did not end
   rename_entry(path, aside);
-  sync_directory(path.parent_path());
   if (trash != nullptr) {
     trash->put(aside);
-  } else {
-    remove_tree(aside);
+    return;
   }
+  sync_directory(path.parent_path());
+  remove_tree(aside);
 }
 
 fs::path quarantine_checkpoint(const fs::path& path) {

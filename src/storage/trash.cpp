@@ -3,12 +3,16 @@
 #include <exception>
 #include <utility>
 
+#include "storage/posix_file.hpp"
+
 namespace cairn::storage {
 namespace {
 
-/// What cannot be deleted is left to a sweep.
-void delete_tree(const std::filesystem::path& path) noexcept {
+/// Its name first: what a crash brings back under the old one must be whole. What cannot be deleted is
+/// left to a sweep.
+void delete_durably(const std::filesystem::path& path) noexcept {
   try {
+    sync_directory(path.parent_path());
     std::filesystem::remove_all(path);
   } catch (const std::exception&) {
   }
@@ -27,7 +31,7 @@ void Trash::put(std::filesystem::path path) noexcept {
     paths_.push_back(path);
     wake_.notify_one();
   } catch (const std::exception&) {
-    delete_tree(path);
+    delete_durably(path);
   }
 }
 
@@ -41,7 +45,7 @@ void Trash::serve(const std::stop_token& stop) {
   while (wake_.wait(lock, stop, [this] { return !paths_.empty(); })) {
     const std::filesystem::path path = paths_.front();
     lock.unlock();
-    delete_tree(path);
+    delete_durably(path);
     lock.lock();
     paths_.pop_front();
     if (paths_.empty()) empty_.notify_all();
