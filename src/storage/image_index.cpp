@@ -9,6 +9,7 @@
 
 #include "cairn/error.hpp"
 #include "codec/crc32.hpp"
+#include "storage/aligned_buffer.hpp"
 #include "storage/head_reader.hpp"
 #include "storage/image.hpp"
 #include "storage/image_format.hpp"
@@ -28,12 +29,10 @@ void check_crc(const char* part, std::span<const std::byte> bytes, std::uint32_t
          std::to_string(expected));
 }
 
-std::vector<std::byte> read_checked(const ImageFile& file, const char* part, std::uint64_t offset,
-                                    std::uint64_t count, std::uint32_t crc) {
-  std::vector<std::byte> bytes(count);
+void read_checked(const ImageFile& file, const char* part, std::uint64_t offset,
+                  std::span<std::byte> bytes, std::uint32_t crc) {
   file.read(bytes, offset);
   check_crc(part, bytes, crc);
-  return bytes;
 }
 
 /// Bytes of a tensor whose size is known to fit.
@@ -76,8 +75,10 @@ void check_totals(const std::vector<PlacedTensor>& tensors, const Record& record
 }
 
 std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& record) {
-  const auto head = read_checked(file, "head", 0, record.head_bytes, record.head_crc);
-  std::vector<PlacedTensor> tensors = read_head(head, record);
+  // Whole blocks, of which a vector would clear each page first.
+  const AlignedBuffer head(record.head_bytes);
+  read_checked(file, "head", 0, head.bytes(), record.head_crc);
+  std::vector<PlacedTensor> tensors = read_head(head.bytes(), record);
   std::ranges::sort(tensors, {}, &PlacedTensor::key);
   check_names(tensors);
   check_overlap(tensors);
@@ -88,8 +89,8 @@ std::vector<PlacedTensor> read_tensors(const ImageFile& file, const Record& reco
 }  // namespace
 
 std::vector<std::uint32_t> read_crcs(const ImageFile& file, const Record& record) {
-  const auto table = read_checked(file, "tail", record.tail_offset,
-                                  record.table_entries * kTableEntryBytes, record.tail_crc);
+  Bytes table(record.table_entries * kTableEntryBytes);
+  read_checked(file, "tail", record.tail_offset, table, record.tail_crc);
   std::vector<std::uint32_t> crcs;
   if (!record.has_crc()) return crcs;
   std::uint32_t whole = 0;
