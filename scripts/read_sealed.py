@@ -93,7 +93,8 @@ def parsed(fields, page):
 def check_common(fields, what):
     """What the record and the header are both asked for."""
     require(fields["format_major"] == 1, f"{what}: format {fields['format_major']} is not known")
-    require(fields[f"{what}_bytes"] == 4096, f"{what}: it is not of 4096 bytes")
+    sizes = (4096, fields["block_bytes"]) if what == "header" else (4096,)
+    require(fields[f"{what}_bytes"] in sizes, f"{what}: it is not of {' or '.join(map(str, sizes))} bytes")
     require(fields["kind"] in KINDS, f"{what}: kind {fields['kind']} is not known")
     for word in fields["required_features"].split():
         require(word in KNOWN_FEATURES, f"{what}: the feature {word.decode()} is not known")
@@ -145,7 +146,7 @@ def header_of(raw):
 def places_of(header):
     """Where the parts behind the header begin, and the number of blocks."""
     count = -(-header["image_bytes"] // header["block_bytes"])
-    tags = HEADER_BYTES + -(-header["image_bytes"] // 16) * 16
+    tags = header["header_bytes"] + -(-header["image_bytes"] // 16) * 16
     mac = tags + count * TAG_BYTES[MODES[header["mode"]]]
     return {"count": count, "tags": tags, "mac": mac, "crc": mac + 32, "end": mac + 36}
 
@@ -185,7 +186,7 @@ def opened(raw, key):
 
     image = bytearray()
     for k in range(places["count"]):
-        begin = HEADER_BYTES + k * header["block_bytes"]
+        begin = header["header_bytes"] + k * header["block_bytes"]
         sealed = raw[begin:min(begin + header["block_bytes"], places["tags"])]
         tag = tags[k * TAG_BYTES[mode]:(k + 1) * TAG_BYTES[mode]]
         block = opened_block(mode, keys, digest, k, sealed, tag)

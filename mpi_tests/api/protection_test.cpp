@@ -244,11 +244,12 @@ TEST_F(ProtectionTest, EqualStatesAndTimesStillGiveOtherBytesWhenTheyAreSealed) 
   const std::string a = read_file(path("a.h5.enc"));
   const std::string b = read_file(path("b.h5.enc"));
   ASSERT_EQ(a.size(), b.size());
-  constexpr std::size_t kHeader = 4096;
+  std::uint32_t begin = 0;  // of the blocks
+  std::memcpy(&begin, &a[12], sizeof begin);
   std::size_t equal = 0;
-  for (std::size_t i = kHeader; i < a.size(); ++i) equal += a[i] == b[i] ? 1 : 0;
+  for (std::size_t i = begin; i < a.size(); ++i) equal += a[i] == b[i] ? 1 : 0;
   // By chance one byte in 256 is.
-  EXPECT_LT(equal, (a.size() - kHeader) / 128);
+  EXPECT_LT(equal, (a.size() - begin) / 128);
 }
 
 /// Looks into the directory while the save is under way: the temporary file is there then.

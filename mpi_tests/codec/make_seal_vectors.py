@@ -70,8 +70,9 @@ class Sealer:
 
 def header_of(mode, file_id, *, kind=0, image_bytes, block_bytes, run_id=bytes(16), step=1, epoch=1,
               step_in_epoch=1, steps_per_epoch=0, sequence=1, saved_at=0, series=b"", shard=0, shards=0,
-              features=b""):
-    header = struct.pack("<8sHHIBBQQ32s16sQQQQQq256sQQQ256s", b"CAIRNENC", 1, 1, 4096, MODES[mode], kind,
+              features=b"", blocks_begin=4096):
+    minor = 1 if blocks_begin == 4096 else 4
+    header = struct.pack("<8sHHIBBQQ32s16sQQQQQq256sQQQ256s", b"CAIRNENC", 1, minor, blocks_begin, MODES[mode], kind,
                          image_bytes, block_bytes, file_id, run_id, step, epoch, step_in_epoch,
                          steps_per_epoch, sequence, saved_at, series, shard, shards, 0, features)
     return header + bytes(4060 - len(header))
@@ -90,7 +91,8 @@ def seal(image, mode, key, file_id, shard=0, shards=0, **changed):
     padded = image + bytes(-len(image) % 16)
     blocks = [sealer.block(k, padded[begin:begin + fields["block_bytes"]])
               for k, begin in enumerate(range(0, len(padded), fields["block_bytes"]))]
-    return sealer.header + b"".join(b for b, _ in blocks) + sealer.table([tag for _, tag in blocks])
+    gap = bytes(fields.get("blocks_begin", 4096) - 4096)
+    return sealer.header + gap + b"".join(b for b, _ in blocks) + sealer.table([tag for _, tag in blocks])
 
 
 # ---- the vectors -------------------------------------------------------------------------------

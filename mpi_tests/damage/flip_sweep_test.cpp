@@ -69,11 +69,13 @@ class FlipSweep : public Victim, public ::testing::WithParamInterface<Protected>
     const std::uint64_t end = places.file_bytes;
     const std::uint64_t tail = places.tail_offset;
     if (places.sealed) {
+      const std::uint64_t first = places.blocks_at;  // behind zeros that nobody reads
+      const std::uint64_t second = first + places.block_bytes;
       const std::uint64_t last =
-          4096 + (places.image_bytes - 1) / places.block_bytes * places.block_bytes;
+          first + (places.image_bytes - 1) / places.block_bytes * places.block_bytes;
       add(prefix + "header", {file, 0, 4096});
-      add(prefix + "first block", {file, 4096, places.block_bytes});
-      add(prefix + "body", {file, 4096 + places.block_bytes, last - 4096 - places.block_bytes});
+      add(prefix + "first block", {file, first, places.block_bytes});
+      add(prefix + "body", {file, second, last - second});
       add(prefix + "last block", {file, last, tail - last});
       add(prefix + "tags and MAC", {file, tail, end - tail});
       return;

@@ -94,8 +94,8 @@ inline Places places_of(const std::filesystem::path& path) {
   if (places.sealed) {
     places.image_bytes = number_at<std::uint64_t>(header, 18);
     places.block_bytes = number_at<std::uint64_t>(header, 26);
-    places.blocks_at = kPage;
-    places.tail_offset = kPage + (places.image_bytes + 15) / 16 * 16;
+    places.blocks_at = number_at<std::uint32_t>(header, 12);
+    places.tail_offset = places.blocks_at + (places.image_bytes + 15) / 16 * 16;
     places.tag_bytes = header[16] == std::byte{1} ? 16 : 32;
     return places;
   }

@@ -16,8 +16,9 @@ namespace {
 
 /// What of the file surrounds or follows the blocks.
 struct Sealed {
-  Sealed(EncMode mode, std::uint64_t image_bytes) : header{} {
+  Sealed(EncMode mode, std::uint64_t image_bytes, bool aligned) : header{} {
     header.mode = mode;
+    if (aligned) header.blocks_begin = kSmallestBlock;
     header.image_bytes = image_bytes;
     header.block_bytes = kSmallestBlock;
   }
@@ -37,14 +38,14 @@ Bytes make_file(const Sealed& sealed, fuzz::Input& input, unsigned flags) {
   Bytes file(places.file_bytes);
   const std::span<std::byte> all(file);
   std::ranges::copy(page, all.begin());
-  const auto image = all.subspan(kHeaderBytes, sealed.header.image_bytes);
+  const auto image = all.subspan(places.blocks_begin, sealed.header.image_bytes);
   const auto end = input.take(std::min<std::size_t>(image.size(), 2 * kRecordBytes));
   std::ranges::copy(end, image.last(end.size()).begin());
   const auto table = all.subspan(places.tag_offset);
   std::ranges::copy(input.take(table.size()), table.begin());
   const std::size_t tag = codec::tag_bytes(sealed.header.mode);
   for (std::uint64_t k = 0; (flags & 1U) != 0 && k < places.blocks; ++k) {
-    const auto block = all.subspan(SealedPlaces::offset_of(k * kSmallestBlock),
+    const auto block = all.subspan(places.offset_of(k * kSmallestBlock),
                                    sealed_block_bytes(sealed.header, k));
     seal.seal(k, digest, block, table.subspan(k * tag, tag));
   }
@@ -66,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::uint64_t most = 3 * kSmallestBlock;
   const std::uint64_t image = kSmallestImage + input.number<std::uint32_t>() % most;
   const int longer = input.number<std::int8_t>();
-  Bytes bytes = make_file({mode, image}, input, flags);
+  Bytes bytes = make_file({mode, image, (flags & 16U) != 0}, input, flags);
   if ((flags & 8U) != 0) bytes.resize(static_cast<std::size_t>(static_cast<int>(bytes.size()) + longer));
   const Descriptor memory(::memfd_create("fuzz", MFD_CLOEXEC));
   const std::string path = "/proc/self/fd/" + std::to_string(memory.get());

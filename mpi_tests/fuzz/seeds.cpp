@@ -106,7 +106,7 @@ void write_sealed_seeds(const std::filesystem::path& root) {
   const ImageLayout layout = lay_out({}, 65'536);
   const std::vector<std::byte> tail = make_tail(layout, sample_record());
   for (std::uint8_t mode = 0; mode < 3; ++mode) {
-    for (const int flags : {0, 6, 7, 15}) {
+    for (const int flags : {0, 6, 7, 15, 23}) {
       Seed seed;
       seed.number(static_cast<std::uint8_t>(flags)).number(mode);
       seed.number(static_cast<std::uint32_t>(layout.image_bytes - kSmallestImage));
@@ -121,6 +121,7 @@ void write_sealed_seeds(const std::filesystem::path& root) {
     for (const Record& record : {sample_record(), increment_on(sample_record())}) {
       header.identity = record;
       header.required_features = record.required_features;
+      header.blocks_begin = record.chain.is_increment() ? header.block_bytes : kHeaderBytes;
       Seed page;
       page.number(std::uint8_t{3});
       page.bytes(encode_header(header, codec::Seal(key, header.mode, header.file_id)));

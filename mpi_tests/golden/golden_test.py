@@ -32,6 +32,8 @@ GOLDEN = (
     ("1.2/CKP-1_7.h5", TINY, None, True),
     ("1.2/SH-1_7.shards", TINY, None, True),
     ("1.2/GCM-1_7.h5.enc", TINY, "32", True),
+    ("1.4/GCM-1_7.h5.enc", TINY, "32", True),
+    ("1.4/SEALED-1_7.shards", SMALL, "32", False),
 )
 
 # What made the plain ones of today's format, and the HDF5 release whose bytes they are.

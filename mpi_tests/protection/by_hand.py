@@ -183,6 +183,9 @@ def sealed_files_are_as_told(bench, plain):
                 check(sealed.name == was.name + ".enc", f"{sealed} is badly named")
                 same_bytes(as_plain, was)
                 raw, image = sealed.read_bytes(), was.read_bytes()
+                block, = struct.unpack_from("<Q", raw, 26)
+                check(struct.unpack_from("<HI", raw, 10) == (4, block), "its blocks are not at multiples of their size")
+                check(not any(raw[4096:block]), "something is between the header and the blocks")
                 openssl_opens(raw, image, key)
                 texts = nothing_shows(raw, image) if not shards else 0
                 ids.add(raw[34:66])
@@ -199,10 +202,12 @@ def ours_loads(bench, plain):
     """Cairn reads what the Python writer sealed."""
     for mode, size in SEALS:
         key = key_of(size)
-        path = bench.scratch / f"python-{mode}-{size}.h5.enc"
-        path.write_bytes(make_seal_vectors.seal(plain.read_bytes(), mode, key, bytes(range(32))))
-        loads(bench, path, "seal", "--key-file", key_file(bench, key))
-    say("  Cairn loads what Python sealed, in every mode")
+        for begin in (4096, 65536):  # format 1.3, 1.4
+            path = bench.scratch / f"python-{mode}-{size}-{begin}.h5.enc"
+            path.write_bytes(make_seal_vectors.seal(plain.read_bytes(), mode, key, bytes(range(32)), blocks_begin=begin))
+            loads(bench, path, "seal", "--key-file", key_file(bench, key))
+            read(bench, path, key)
+    say("  Cairn loads what Python sealed, in every mode and both places of blocks")
 
 
 def several_blocks_are_as_told(bench):
@@ -493,7 +498,8 @@ def changed_sealed_files(bench, image, mode, size):
         *[("header: its CRC is wrong", flipped(raw, at)) for at in (8, 40, 82, 300, 2000, 4060, 4091, 4092)],
         *[("header: its MAC is wrong", with_header(raw, at, b"\x55")) for at in (34, 82, 130, 386, 2000, 4060)],
         ("header: format 2 is not known", with_header(raw, 8, b"\2")),
-        ("header: it is not of 4096 bytes", with_header(raw, 12, b"\1")),
+        *[("header: it is not of 4096 or 65536 bytes", with_header(raw, 12, struct.pack("<I", size)))
+          for size in (4097, 8192, 131072)],
         ("header: mode 4 is not known", with_header(raw, 16, b"\4")),
         ("header: kind 2 is not known", with_header(raw, 17, b"\2")),
         ("header: the feature increments is not known", with_header(raw, 410, b"increments")),

@@ -40,8 +40,9 @@ def opened_block(raw, key, k):
     image_bytes, block_bytes = struct.unpack_from("<QQ", raw, 18)
     file_id, digest, number = raw[34:66], hashlib.sha256(raw[:4096]).digest(), struct.pack("<Q", k)
     tag_bytes = 16 if mode == "AES-GCM" else 32
-    tags = 4096 + image_bytes  # a multiple of 16
-    sealed = raw[4096 + k * block_bytes:min(4096 + (k + 1) * block_bytes, tags)]
+    begin, = struct.unpack_from("<I", raw, 12)  # of the blocks
+    tags = begin + image_bytes  # a multiple of 16
+    sealed = raw[begin + k * block_bytes:min(begin + (k + 1) * block_bytes, tags)]
     tag = raw[tags + k * tag_bytes:tags + (k + 1) * tag_bytes]
 
     assert hmac_sha256(derived(key, file_id, mode, "header"), raw[:4060]) == raw[4060:4092], "header MAC"

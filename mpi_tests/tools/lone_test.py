@@ -174,7 +174,7 @@ def sealed_ones_need_the_key(lone, tool):
     told = tool.json(3, "verify", lone.part, "--key-file", lone.key)["checkpoints"]
     same([entry["verified"] for entry in told], ["seal", "seal"], "each against its tags")
     piece = lone.part / f"{STEM}.rank3of4.shard.enc"
-    flip(piece, 70000)
+    flip(piece, 65536 + 70000)  # byte 70000 of the image
     damage = tool.json(3, "verify", lone.sealed_set, "--key-file", lone.key, expect=DAMAGED)["checkpoints"][0]["damage"]
     same([pathlib.Path(entry["file"]).name for entry in damage], [piece.name], "the file")
 

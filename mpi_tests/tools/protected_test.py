@@ -13,7 +13,6 @@ from tools_test import ODD, TINY, workload
 import bench_job
 
 BLOCK = 64 << 10
-HEADER = 4096  # of a sealed file
 MODES = (("AES-GCM", 32), ("AES-CBC", 24), ("SM4-CBC", 16))
 SMALL_BLOCKS = ("--block-bytes", "64K")
 
@@ -127,8 +126,8 @@ def sealed_damage_is_named(tool, path, key, places):
     large = places["large"][1]
     hit = sorted({(large + 8) // BLOCK, (large + 11 * BLOCK) // BLOCK})
     for k in hit:
-        flip(path, HEADER + k * BLOCK + 17)
-    expected = [(HEADER + k * BLOCK, BLOCK, tensors_in(places, k * BLOCK, (k + 1) * BLOCK)) for k in hit]
+        flip(path, BLOCK + k * BLOCK + 17)
+    expected = [(BLOCK + k * BLOCK, BLOCK, tensors_in(places, k * BLOCK, (k + 1) * BLOCK)) for k in hit]
     for ranks in RANKS:
         same(damage_of(tool.json(ranks, "verify", "--key-file", key, path, expect=DAMAGED)), expected, "the damage")
     flip(path, path.stat().st_size - 1)

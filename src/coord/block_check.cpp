@@ -9,7 +9,6 @@
 #include "codec/crc32.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/recognise.hpp"
-#include "storage/sealed_header.hpp"
 
 namespace cairn::coord {
 
@@ -28,9 +27,10 @@ void BlockCheck::prepare(std::uint64_t position) {
 }
 
 std::uint64_t BlockCheck::number_of(std::uint64_t position) const {
-  const storage::FileRange& range = stored_.files[file_of(position)];
-  const std::uint64_t header = stored_.verified == Verified::seal ? storage::kHeaderBytes : 0;
-  return (position - range.first + range.offset - header) / stored_.block_bytes;
+  const std::size_t file = file_of(position);
+  const storage::FileRange& range = stored_.files[file];
+  const std::uint64_t begin = stored_.verified == Verified::seal ? stored_.sealed[file].begin : 0;
+  return (position - range.first + range.offset - begin) / stored_.block_bytes;
 }
 
 std::span<const std::byte> BlockCheck::mark_of(std::uint64_t position) const {

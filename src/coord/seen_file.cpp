@@ -18,10 +18,10 @@ SeenFile look_at_file(const storage::ImageFile& file, const storage::ImageIndex&
   const std::uint64_t first = record.head_bytes / record.block_bytes;
   const std::uint64_t blocks = seen.body_bytes / record.block_bytes;
   if (const storage::SealedFile* const sealed = file.sealed()) {
-    seen.body_offset = storage::SealedPlaces::offset_of(record.head_bytes);
+    seen.body_offset = storage::SealedPlaces(sealed->header).offset_of(record.head_bytes);
     seen.verified = Verified::seal;
     seen.enc_mode = sealed->header.mode;
-    seen.sealed = {sealed->header.file_id, sealed->digest};
+    seen.sealed = {sealed->header.file_id, sealed->digest, sealed->header.blocks_begin};
     const std::size_t tag = codec::tag_bytes(sealed->header.mode);
     const auto tags = std::span(sealed->tags).subspan(first * tag, blocks * tag);
     seen.marks.assign(tags.begin(), tags.end());

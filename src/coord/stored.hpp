@@ -27,6 +27,7 @@ struct StoredPiece {
 struct SealedSource {
   codec::FileId id{};
   codec::Digest header{};  ///< digest of the header
+  std::uint64_t begin = 0;  ///< of block 0 in the file
 };
 
 /// What a checkpoint holds and where, as every rank knows it: one image, or shards. Its values lie

@@ -76,11 +76,12 @@ SurveyedFile file_of(const storage::ImageFile& image) {
   if (const storage::SealedFile* const sealed = image.sealed()) {
     const storage::SealedHeader& header = sealed->header;
     file.block_bytes = header.block_bytes;
-    file.offset = storage::SealedPlaces::offset_of(0);
-    file.bytes = storage::SealedPlaces(header).tag_offset - file.offset;
+    const storage::SealedPlaces places(header);
+    file.offset = places.offset_of(0);
+    file.bytes = places.tag_offset - file.offset;
     file.verified = Verified::seal;
     file.enc_mode = header.mode;
-    file.sealed = {header.file_id, sealed->digest};
+    file.sealed = {header.file_id, sealed->digest, header.blocks_begin};
     file.marks = sealed->tags;
     return file;
   }

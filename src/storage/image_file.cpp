@@ -174,7 +174,7 @@ std::span<const std::byte> ImageFile::block(std::uint64_t number) const {
 bool ImageFile::open_as(std::uint64_t place, std::uint64_t number) const {
   const SealedHeader& header = sealed_->header;
   block_.resize(sealed_block_bytes(header, place));
-  file_.read(block_, SealedPlaces::offset_of(place * header.block_bytes));
+  file_.read(block_, SealedPlaces(header).offset_of(place * header.block_bytes));
   const std::size_t tag = codec::tag_bytes(header.mode);
   const auto expected = std::span<const std::byte>(sealed_->tags).subspan(number * tag, tag);
   return seal_->open(number, sealed_->digest, block_, expected);
@@ -209,7 +209,7 @@ void check_same_identity(const ImageFile& file, const Record& record) {
 
 std::string where_in_sealed(const SealedHeader& header, std::uint64_t block) {
   return "block " + std::to_string(block) + " at offset " +
-         std::to_string(SealedPlaces::offset_of(block * header.block_bytes)) + " with " +
+         std::to_string(SealedPlaces(header).offset_of(block * header.block_bytes)) + " with " +
          std::to_string(sealed_block_bytes(header, block)) +
          " bytes is not what was sealed there: its tag is wrong";
 }

@@ -130,7 +130,7 @@ class SealedWriter final : public ImageWriter {
 
   [[nodiscard]] std::uint64_t file_bytes() const override { return places_.file_bytes; }
   [[nodiscard]] std::uint64_t offset_of(std::uint64_t position) const override {
-    return SealedPlaces::offset_of(position);
+    return places_.offset_of(position);
   }
 
   void apply(std::span<std::byte> bytes, std::uint64_t position) override {
@@ -203,6 +203,7 @@ std::unique_ptr<ImageWriter> make_image_writer(const Protection& protection,
   header.mode = protection.enc_mode;
   header.image_bytes = layout.image_bytes;
   header.block_bytes = layout.block_bytes;
+  header.blocks_begin = layout.block_bytes;
   header.file_id = id;
   header.identity = record;
   header.required_features = record.required_features;

@@ -97,7 +97,7 @@ bool has_word(std::string_view words, std::string_view word) noexcept {
 }
 
 std::uint16_t minor_for(std::string_view required_features) noexcept {
-  return has_word(required_features, kMapFeature) ? kFormatMinor : kMinorWithoutMaps;
+  return has_word(required_features, kMapFeature) ? kMinorWithMaps : kMinorWithoutMaps;
 }
 
 bool Record::has_crc() const noexcept { return has_word(optional_features, kCrcFeature); }

@@ -13,8 +13,9 @@
 namespace cairn::storage {
 
 inline constexpr std::uint16_t kFormatMajor = 1;
-inline constexpr std::uint16_t kFormatMinor = 3;
-/// Of what has no MapParameters: nothing in it is newer.
+inline constexpr std::uint16_t kFormatMinor = 4;
+// Of images, in which nothing is newer.
+inline constexpr std::uint16_t kMinorWithMaps = 3;
 inline constexpr std::uint16_t kMinorWithoutMaps = 2;
 
 /// Bytes of the record: the last ones of every image.

@@ -24,7 +24,7 @@ struct Page {
   std::string magic{kMagic};
   std::uint16_t format_major = kFormatMajor;
   std::uint16_t format_minor = kFormatMinor;
-  std::uint32_t header_bytes = kHeaderBytes;
+  std::uint32_t header_bytes = 0;
   std::uint8_t mode = 0;
   std::uint8_t kind = 0;
   std::int64_t saved_at = 0;
@@ -82,12 +82,15 @@ void check_crc(std::span<const std::byte> page, const std::string& where) {
 }
 
 void check_version(const Page& page, const std::string& where) {
-  if (page.format_major != kFormatMajor || page.header_bytes != kHeaderBytes) {
+  const bool begins_as_known =
+      page.header_bytes == kHeaderBytes || page.header_bytes == page.header.block_bytes;
+  if (page.format_major != kFormatMajor || !begins_as_known) {
     throw Error(ErrorCode::mismatch,
                 where + " has format version " + std::to_string(page.format_major) + "." +
                     std::to_string(page.format_minor) + " with a header of " +
                     std::to_string(page.header_bytes) + " bytes; this reader knows version " +
-                    std::to_string(kFormatMajor) + " with " + std::to_string(kHeaderBytes));
+                    std::to_string(kFormatMajor) + " with " + std::to_string(kHeaderBytes) +
+                    ", or as many as a block has, " + std::to_string(page.header.block_bytes));
   }
   if (page.mode < 1 || page.mode > 3) {
     throw Error(ErrorCode::mismatch, where + " is encrypted in mode " + std::to_string(page.mode) +
@@ -118,7 +121,9 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
 
 HeaderPage encode_header(const SealedHeader& header, const codec::Seal& seal) {
   Page page;
-  page.format_minor = minor_for(header.required_features);
+  page.format_minor =
+      header.blocks_begin == kHeaderBytes ? minor_for(header.required_features) : kFormatMinor;
+  page.header_bytes = static_cast<std::uint32_t>(header.blocks_begin);
   page.mode = static_cast<std::uint8_t>(header.mode);
   page.kind = static_cast<std::uint8_t>(header.identity.kind);
   page.saved_at = header.identity.saved_at.time_since_epoch().count();
@@ -145,6 +150,7 @@ SealedHeader decode_header(std::span<const std::byte, kHeaderBytes> bytes,
   check_sizes(page.header, where);
   check_sequence(page.header.identity.sequence, where);
   page.header.mode = static_cast<EncMode>(page.mode);
+  page.header.blocks_begin = page.header_bytes;
   page.header.identity.kind = static_cast<CheckpointKind>(page.kind);
   page.header.identity.saved_at = Time(std::chrono::nanoseconds(page.saved_at));
   check_chain(page.header.identity, where);
@@ -166,8 +172,9 @@ bool begins_sealed(std::span<const std::byte> bytes) noexcept {
 }
 
 SealedPlaces::SealedPlaces(const SealedHeader& header)
-    : blocks((header.image_bytes - 1) / header.block_bytes + 1),
-      tag_offset(kHeaderBytes + round_up(header.image_bytes, codec::kCipherBlock)),
+    : blocks_begin(header.blocks_begin),
+      blocks((header.image_bytes - 1) / header.block_bytes + 1),
+      tag_offset(blocks_begin + round_up(header.image_bytes, codec::kCipherBlock)),
       tags_bytes(blocks * codec::tag_bytes(header.mode)),
       file_bytes(tag_offset + tags_bytes + codec::kMacBytes + sizeof(std::uint32_t)) {}
 

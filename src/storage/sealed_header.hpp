@@ -12,9 +12,12 @@ namespace cairn::storage {
 
 inline constexpr std::size_t kHeaderBytes = 4096;
 
-/// The first page of a sealed file, the only one that is not encrypted.
+/// The first page of a sealed file, the only part that is not encrypted.
 struct SealedHeader {
   EncMode mode = EncMode::aes_gcm;
+  /// Where the blocks begin: at the first multiple of their size, or, up to format 1.3, right behind the
+  /// page, where no block lies as devices and file systems like it.
+  std::uint64_t blocks_begin = kHeaderBytes;
   std::uint64_t image_bytes = 0;
   std::uint64_t block_bytes = 0;
   codec::FileId file_id{};
@@ -45,13 +48,16 @@ bool begins_sealed(std::span<const std::byte> bytes) noexcept;
 struct SealedPlaces {
   explicit SealedPlaces(const SealedHeader& header);
 
+  std::uint64_t blocks_begin;
   std::uint64_t blocks;        ///< how many
   std::uint64_t tag_offset;    ///< of the first tag
   std::uint64_t tags_bytes;    ///< of all tags
   std::uint64_t file_bytes;
 
   /// Of the image's byte `position`.
-  static std::uint64_t offset_of(std::uint64_t position) { return kHeaderBytes + position; }
+  [[nodiscard]] std::uint64_t offset_of(std::uint64_t position) const {
+    return blocks_begin + position;
+  }
 };
 
 /// The bytes of block `number` as it is stored: only the last is short, filled up for the cipher.
