@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <iterator>
+#include <latch>
 #include <map>
 #include <numeric>
 #include <thread>
@@ -93,6 +96,36 @@ TEST_F(BlockIoTest, WithoutRequestsAWaitEnds) {
   io.wait(std::chrono::milliseconds(20));
   EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(20));
   EXPECT_FALSE(io.poll().has_value());
+}
+
+std::ptrdiff_t count_threads() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+TEST_F(BlockIoTest, OneBlockNeedsOneThread) {
+  const std::ptrdiff_t before = count_threads();
+  BlockIo io(BlockIo::Direction::write);
+  io.submit(file_, block(0), 0, 0);
+  complete(io, 1);
+  EXPECT_EQ(count_threads(), before + 1);
+}
+
+/// Holds every block until so many are under way.
+class Gate final : public BlockFilter {
+ public:
+  explicit Gate(std::ptrdiff_t blocks) : blocks_(blocks) {}
+  void apply(std::span<std::byte>, std::uint64_t) override { blocks_.arrive_and_wait(); }
+
+ private:
+  std::latch blocks_;
+};
+
+TEST_F(BlockIoTest, FourBlocksAreUnderWayAtOnce) {
+  // With fewer threads the first of them waits into the test's time limit.
+  Gate gate(4);
+  BlockIo io(BlockIo::Direction::write, &gate);
+  for (std::size_t i = 0; i < 4; ++i) io.submit(file_, block(i), i * kBlock, i);
+  EXPECT_EQ(complete(io, 4).size(), 4U);
 }
 
 TEST_F(BlockIoTest, EveryWriteCompletesOnceWithItsTokenAndIsInTheFile) {

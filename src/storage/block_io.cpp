@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 namespace cairn::storage {
@@ -64,7 +63,7 @@ void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uin
   if (!all_busy || threads_.size() == kThreads) return;
   try {
     start_thread();
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // Those that are there do it all.
   }
 }

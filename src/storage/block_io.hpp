@@ -18,7 +18,8 @@
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of files in the background while the caller moves other data.
-/// A few threads suffice, started as there is work for them: each has one large request under way.
+/// A few threads suffice, the first at once, the others as there is work for them: each has one large
+/// request under way.
 class BlockIo {
  public:
   enum class Direction : bool { read, write };

@@ -215,7 +215,11 @@ void Commit::discard_replaced(Trash* trash) noexcept {  // (10)
       aside += kReplaced;
       if (!is_there(aside)) continue;
       try {
-        remove_checkpoint(aside, identity_, trash);
+        if (trash != nullptr) {
+          remove_replaced(aside, identity_, *trash);
+        } else {
+          remove_checkpoint(aside, identity_);
+        }
       } catch (const Error&) {
       }
     }

@@ -65,6 +65,17 @@ Verdict sweep_entry(const fs::path& path, const SweepRules& rules) {
   return Verdict::keep;
 }
 
+/// Gives `path` a name that no reader looks at, and returns that.
+fs::path rename_to_trash(const fs::path& path, policy::TemporaryName identity) {
+  identity.trash = true;
+  identity.final_name = path.filename().string();
+  const fs::path aside = path.parent_path() / policy::format(identity);
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);  // an earlier deletion of ours that did not end
+  rename_entry(path, aside);
+  return aside;
+}
+
 /// The file itself, or the files in a directory of shards.
 std::vector<fs::path> files_of(const fs::path& path) {
   std::error_code error;
@@ -165,19 +176,18 @@ void read_identity(Found& found) {
   }
 }
 
-void remove_checkpoint(const fs::path& path, policy::TemporaryName identity, Trash* trash) {
-  identity.trash = true;
-  identity.final_name = path.filename().string();
-  const fs::path aside = path.parent_path() / policy::format(identity);
-  std::error_code ignored;
-  fs::remove_all(aside, ignored);  // an earlier deletion of ours that did not end
-  rename_entry(path, aside);
+void remove_checkpoint(const fs::path& path, const policy::TemporaryName& identity, Trash* trash) {
+  const fs::path aside = rename_to_trash(path, identity);
+  sync_directory(path.parent_path());
   if (trash != nullptr) {
     trash->put(aside);
-    return;
+  } else {
+    remove_tree(aside);
   }
-  sync_directory(path.parent_path());
-  remove_tree(aside);
+}
+
+void remove_replaced(const fs::path& path, const policy::TemporaryName& identity, Trash& trash) {
+  trash.put(rename_to_trash(path, identity));
 }
 
 fs::path quarantine_checkpoint(const fs::path& path) {

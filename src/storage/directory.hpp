@@ -43,8 +43,13 @@ policy::CheckpointName name_of(const Identity& identity, policy::CheckpointName 
 
 /// Removes an entry in two steps: a rename to a name that no reader looks at, made durable, and
 /// then the deletion, which is left to `trash` where there is one. `identity` is whose trash it is.
-void remove_checkpoint(const std::filesystem::path& path, policy::TemporaryName identity,
+void remove_checkpoint(const std::filesystem::path& path, const policy::TemporaryName& identity,
                        Trash* trash = nullptr);
+
+/// The same of what another checkpoint replaced, durably: when its name goes matters to nobody, so `trash`
+/// makes that durable, too.
+void remove_replaced(const std::filesystem::path& path, const policy::TemporaryName& identity,
+                     Trash& trash);
 
 /// Renames an entry, durably, to `<name>.damaged`, or with a number behind where that is taken: no
 /// name of a checkpoint. Returns the new path.

@@ -9,9 +9,9 @@
 namespace cairn::storage {
 
 /// Deletes files and directories that bear names no reader looks at, on a thread of its own: to make
-/// such a name durable, and to give the blocks of a large file back, takes a file system long enough for
-/// a program to notice. What a
-/// process leaves behind in it is swept by the next one that uses the series.
+/// such a name durable, and to give the blocks of a large file back, takes a file system long enough
+/// for a program to notice. What a process leaves behind in it, and what cannot be deleted, is swept by
+/// the next one that uses the series.
 class Trash {
  public:
   Trash() = default;
@@ -20,7 +20,7 @@ class Trash {
   /// Waits for all that was put in.
   ~Trash();
 
-  /// Makes the name durable and deletes `path`, soon; at once where the system has no thread for it.
+  /// Makes the name durable, then deletes `path`, soon; at once where the system has no thread for it.
   void put(std::filesystem::path path) noexcept;
   /// Returns when all that was put in is deleted, or cannot be.
   void wait() const;
