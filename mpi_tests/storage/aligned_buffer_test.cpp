@@ -57,6 +57,21 @@ TEST(AlignedBuffer, MoreThanIsKeptThenGivenBackToTheSystem) {
   EXPECT_GT(kept, 0U);
 }
 
+TEST(AlignedBuffer, WhatWasNotAskedForLongestGoesFirst) {
+  constexpr std::size_t kHalf = AlignedBuffer::kMostKept / 2;
+  const void* oldest = nullptr;
+  const void* older = nullptr;
+  for (const std::size_t bytes : {kHalf, kHalf - kDirectAlignment}) {
+    const AlignedBuffer buffer(bytes);
+    (bytes == kHalf ? oldest : older) = buffer.data();
+  }
+  { const AlignedBuffer buffer(kBytes); }
+  EXPECT_FALSE(is_mapped(oldest));
+  EXPECT_TRUE(is_mapped(older));
+  const AlignedBuffer again(kHalf - kDirectAlignment);
+  EXPECT_EQ(again.data(), older);
+}
+
 TEST(AlignedBuffer, SeveralThreadsThenNobodySharesMemory) {
   const auto work = [](std::byte mark) {
     for (int i = 0; i < 200; ++i) {

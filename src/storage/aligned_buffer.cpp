@@ -25,10 +25,12 @@ class Spares {
     return data;
   }
 
-  /// False where it is too much to keep. The system may take the pages where it runs out of others.
+  /// False where it is too much to keep; those that nobody asked for longest go for it. The system may
+  /// take the pages where it runs out of others.
   bool keep(std::span<std::byte> buffer) noexcept {
     const std::lock_guard lock(mutex_);
-    if (buffer.size() > AlignedBuffer::kMostKept - kept_) return false;
+    if (buffer.size() > AlignedBuffer::kMostKept) return false;
+    while (buffer.size() > AlignedBuffer::kMostKept - kept_) drop_oldest();
     if (::madvise(buffer.data(), buffer.size(), MADV_FREE) != 0) return false;
     try {
       spares_.push_back(buffer);
@@ -40,8 +42,15 @@ class Spares {
   }
 
  private:
+  void drop_oldest() noexcept {
+    const std::span<std::byte> oldest = spares_.front();
+    ::munmap(oldest.data(), oldest.size());
+    kept_ -= oldest.size();
+    spares_.erase(spares_.begin());
+  }
+
   std::mutex mutex_;
-  std::vector<std::span<std::byte>> spares_;
+  std::vector<std::span<std::byte>> spares_;  ///< as they were given back
   std::size_t kept_ = 0;
 };
 

@@ -10,8 +10,9 @@ namespace cairn::storage {
 /// given back is kept for the next one of that size.
 class AlignedBuffer {
  public:
-  /// Bytes that are kept in all: as much as the staging memory of one save or load, by default.
-  static constexpr std::size_t kMostKept = std::size_t{64} << 20;
+  /// Bytes that are kept in all: as much as the staging memory of one save or load, by default, and a
+  /// head.
+  static constexpr std::size_t kMostKept = std::size_t{80} << 20;
 
   AlignedBuffer() noexcept = default;
   /// Throws `std::bad_alloc`.
