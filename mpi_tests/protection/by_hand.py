@@ -470,11 +470,12 @@ def tables_in(image, tables, change=0):
     return image + struct.pack("<Q", zlib.crc32(image[begin:]) ^ change), tensors
 
 
-def changed_sealed_files(bench, image, mode, size):
+def changed_sealed_files(bench, image, mode, size, begin):
     key, file_id = key_of(size), bytes(range(32))
 
     def seal(**changed):
-        return make_seal_vectors.seal(image, mode, key, file_id, **changed)
+        blocks_begin = begin if begin == 4096 else changed.get("block_bytes", begin)
+        return make_seal_vectors.seal(image, mode, key, file_id, blocks_begin=blocks_begin, **changed)
 
     raw = seal()
     check(raw == seal(), "the writer is not deterministic")
@@ -485,9 +486,9 @@ def changed_sealed_files(bench, image, mode, size):
     openssl_opens(raw, image, key)
 
     block, t = struct.unpack_from("<Q", raw, 26)[0], 16 if mode == "AES-GCM" else 32
-    tags, count = 4096 + len(image), -(-len(image) // block)
-    first, second = raw[4096:4096 + block], raw[4096 + block:4096 + 2 * block]
-    other = make_seal_vectors.seal(image, mode, key, bytes(32))
+    tags, count = begin + len(image), -(-len(image) // block)
+    first, second = raw[begin:begin + block], raw[begin + block:begin + 2 * block]
+    other = make_seal_vectors.seal(image, mode, key, bytes(32), blocks_begin=begin)
 
     def with_table_crc(changed):
         return put(changed, -4, crc_of(changed[tags:-4]))
@@ -503,14 +504,17 @@ def changed_sealed_files(bench, image, mode, size):
         ("header: mode 4 is not known", with_header(raw, 16, b"\4")),
         ("header: kind 2 is not known", with_header(raw, 17, b"\2")),
         ("header: the feature increments is not known", with_header(raw, 410, b"increments")),
-        ("header: no block has 98304 bytes", with_header(raw, 26, struct.pack("<Q", 98304))),
+        ("header: no block has 98304 bytes", with_header(with_header(raw, 12, struct.pack("<I", 4096)), 26,
+                                                         struct.pack("<Q", 98304))),
+        ("header: no block has 98304 bytes", with_header(with_header(raw, 12, struct.pack("<I", 98304)), 26,
+                                                         struct.pack("<Q", 98304))),
         ("length: the file was cut short", raw[:-1]),
         ("length: the file was cut short", raw + b"\0"),
         ("length: the file was cut short", with_header(raw, 18, struct.pack("<Q", len(image) + 16))),
-        *[(f"block {k}: its tag is wrong", flipped(raw, 4096 + k * block)) for k in range(count)],
+        *[(f"block {k}: its tag is wrong", flipped(raw, begin + k * block)) for k in range(count)],
         (f"block {count - 1}: its tag is wrong", flipped(raw, tags - 1)),
-        ("block 0: its tag is wrong", put(put(raw, 4096, second), 4096 + block, first)),
-        ("block 1: its tag is wrong", put(raw, 4096 + block, other[4096 + block:4096 + 2 * block])),
+        ("block 0: its tag is wrong", put(put(raw, begin, second), begin + block, first)),
+        ("block 1: its tag is wrong", put(raw, begin + block, other[begin + block:begin + 2 * block])),
         *[("tags: the table CRC is wrong", flipped(raw, at))
           for at in (tags, tags + count * t - 1, tags + count * t, len(raw) - 5, len(raw) - 4, len(raw) - 1)],
         *[("tags: the table MAC is wrong", with_table_crc(flipped(raw, at)))
@@ -625,8 +629,8 @@ def test(bench):
     changed_heads(bench, plain[False, False])
     hdf5_of_others(bench)
     changed_index(bench, plain[False, True])
-    for mode, size in (("AES-GCM", 32), ("AES-CBC", 24), ("SM4-CBC", 16)):
-        changed_sealed_files(bench, plain[False, False].read_bytes(), mode, size)
+    for mode, size, begin in (("AES-GCM", 32, 65536), ("AES-CBC", 24, 65536), ("SM4-CBC", 16, 4096)):
+        changed_sealed_files(bench, plain[False, False].read_bytes(), mode, size, begin)
     changed_shards(bench, plain[False, True], "AES-GCM", 16)
 
 

@@ -123,6 +123,11 @@ def sealed_is_right(bench, tool, mode, path, key, digits, plain):
 
 
 def sealed_damage_is_named(tool, path, key, places):
+    flip(path, BLOCK - 1)
+    for ranks in RANKS:
+        damage, = tool.json(ranks, "verify", "--key-file", key, path, expect=DAMAGED)["checkpoints"][0]["damage"]
+        check(f"the byte at offset {BLOCK - 1}, between header and blocks" in damage["reason"], damage)
+    flip(path, BLOCK - 1)
     large = places["large"][1]
     hit = sorted({(large + 8) // BLOCK, (large + 11 * BLOCK) // BLOCK})
     for k in hit:

@@ -122,6 +122,12 @@ template <class NameOf>
 Seen seen_of(const storage::ImageFile& file, const storage::ImageIndex& image, NameOf&& name_of) {
   Seen seen;
   seen.file.push_back(file_of(file));
+  try {
+    file.check_gap();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::damaged) throw;
+    seen.damage.push_back({file.path(), std::nullopt, 0, reason_of(file.path(), error), {}});
+  }
   for (const PlacedTensor& tensor : image.tensors) {
     if (tensor.offset == kNoOffset) continue;
     const std::uint64_t bytes = element_count(tensor.shape) * size_of(tensor.dtype);

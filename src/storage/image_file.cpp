@@ -171,6 +171,21 @@ std::span<const std::byte> ImageFile::block(std::uint64_t number) const {
   return block_;
 }
 
+void ImageFile::check_gap() const {
+  if (!sealed_) return;
+  constexpr std::uint64_t kAtATime = std::uint64_t{1} << 20;
+  const std::uint64_t end = sealed_->header.blocks_begin;
+  Bytes part;
+  for (std::uint64_t at = kHeaderBytes; at < end; at += part.size()) {
+    part.resize(std::min(kAtATime, end - at));
+    file_.read(part, at);
+    const auto found = std::ranges::find_if(part, [](std::byte b) { return b != std::byte{0}; });
+    if (found == part.end()) continue;
+    refuse(file_, "the byte at offset " + std::to_string(at + (found - part.begin())) +
+                      ", between header and blocks, is not zero");
+  }
+}
+
 bool ImageFile::open_as(std::uint64_t place, std::uint64_t number) const {
   const SealedHeader& header = sealed_->header;
   block_.resize(sealed_block_bytes(header, place));

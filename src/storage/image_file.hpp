@@ -35,6 +35,9 @@ class ImageFile {
   /// Of the image.
   [[nodiscard]] std::uint64_t size() const { return image_bytes_; }
   void read(std::span<std::byte> bytes, std::uint64_t position) const;
+  /// Throws `damaged` where something stands between the header of a sealed file and its blocks. No
+  /// reader needs that; who wants every byte to be what was written asks.
+  void check_gap() const;
   /// Nothing where the file is plain.
   [[nodiscard]] const SealedFile* sealed() const noexcept { return sealed_ ? &*sealed_ : nullptr; }
 

@@ -90,7 +90,7 @@ void check_version(const Page& page, const std::string& where) {
                     std::to_string(page.format_minor) + " with a header of " +
                     std::to_string(page.header_bytes) + " bytes; this reader knows version " +
                     std::to_string(kFormatMajor) + " with " + std::to_string(kHeaderBytes) +
-                    ", or as many as a block has, " + std::to_string(page.header.block_bytes));
+                    " or as many as a block has");
   }
   if (page.mode < 1 || page.mode > 3) {
     throw Error(ErrorCode::mismatch, where + " is encrypted in mode " + std::to_string(page.mode) +

@@ -15,8 +15,8 @@ inline constexpr std::size_t kHeaderBytes = 4096;
 /// The first page of a sealed file, the only part that is not encrypted.
 struct SealedHeader {
   EncMode mode = EncMode::aes_gcm;
-  /// Where the blocks begin: at the first multiple of their size, or, up to format 1.3, right behind the
-  /// page, where no block lies as devices and file systems like it.
+  /// Where the blocks begin: at the first multiple of their size or, up to format 1.3, right behind
+  /// the page, where no block lies as devices and file systems like it.
   std::uint64_t blocks_begin = kHeaderBytes;
   std::uint64_t image_bytes = 0;
   std::uint64_t block_bytes = 0;
