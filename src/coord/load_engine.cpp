@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "coord/patience.hpp"
 #include "coord/together.hpp"
@@ -11,6 +12,8 @@ namespace {
 
 /// Messages in place need no memory of ours, but MPI keeps account of each.
 constexpr std::size_t kMostMessages = 32;
+
+constexpr std::size_t kNoSlot = std::numeric_limits<std::size_t>::max();
 
 /// The first one counts.
 void note(std::optional<Error>& first, std::optional<Error> error) {
@@ -27,7 +30,7 @@ LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
       slices_(slices),
       files_(files),
       staging_(staging),
-      read_slots_(routes.blocks.size()),
+      arrived_(routes.blocks.size()),
       io_(io) {
   for (std::size_t i = 0; i < staging.slot_count(); ++i) {
     slots_.push_back({.bytes = staging.slot(i)});
@@ -81,7 +84,7 @@ bool LoadEngine::start_reads() {
     slots_[i].block = &routes_.blocks[next_block_++];
     if (failed()) {  // the load is lost: go on for the others, spare the disk
       std::ranges::fill(slots_[i].bytes, std::byte{0});
-      read_slots_[static_cast<std::size_t>(slots_[i].block - routes_.blocks.data())] = i;
+      arrive(i);
     } else {
       const auto [file, offset] = files_.locate(origin(slots_[i]));
       io_.submit(*file, slots_[i].bytes, offset, i, origin(slots_[i]));
@@ -94,23 +97,32 @@ bool LoadEngine::start_reads() {
 bool LoadEngine::take_reads() {
   bool moved = false;
   while (auto completion = io_.poll()) {
-    const Slot& slot = slots_[completion->token];
     if (completion->error) {
-      std::ranges::fill(slot.bytes, std::byte{0});  // nobody is to see what was not verified
+      // Nobody is to see what was not verified.
+      std::ranges::fill(slots_[completion->token].bytes, std::byte{0});
       note(outcome_.reading, std::move(completion->error));
     }
-    read_slots_[static_cast<std::size_t>(slot.block - routes_.blocks.data())] = completion->token;
+    arrive(completion->token);
     moved = true;
   }
   // Reads complete in any order; messages must leave in the order of the blocks.
-  while (next_to_hand_out_ < read_slots_.size() && read_slots_[next_to_hand_out_]) {
-    hand_out(*read_slots_[next_to_hand_out_++]);
+  while (next_to_hand_out_ < arrived_.size() && arrived_[next_to_hand_out_]) {
+    hand_out(*arrived_[next_to_hand_out_++]);
   }
   return moved;
 }
 
-void LoadEngine::hand_out(std::size_t i) {
-  Slot& slot = slots_[i];
+/// A block is in its slot.
+void LoadEngine::arrive(std::size_t i) {
+  const Slot& slot = slots_[i];
+  take_own(slot);
+  const bool has_messages = !slot.block->messages.empty();
+  arrived_[static_cast<std::size_t>(slot.block - routes_.blocks.data())] =
+      has_messages ? i : kNoSlot;
+  if (!has_messages) free_slots_.push_back(i);
+}
+
+void LoadEngine::take_own(const Slot& slot) {
   const std::uint64_t begin = origin(slot);
   for (const std::uint32_t m : slot.block->mine) {
     if (failed()) break;  // nothing of what is in the slot belongs into the state
@@ -121,11 +133,14 @@ void LoadEngine::hand_out(std::size_t i) {
       slices_[holding.entry].write_from_image(first, last, holding.image, slot.bytes.data(), begin);
     }));
   }
-  slot.unsent = slot.block->messages.size();
-  for (const plan::Message& message : slot.block->messages) {
+}
+
+void LoadEngine::hand_out(std::size_t i) {
+  if (i == kNoSlot) return;
+  slots_[i].unsent = slots_[i].block->messages.size();
+  for (const plan::Message& message : slots_[i].block->messages) {
     to_send_.push_back({i, &message, nullptr});
   }
-  if (slot.unsent == 0) free_slots_.push_back(i);
 }
 
 void LoadEngine::let_go(std::size_t slot) {

@@ -54,6 +54,8 @@ class LoadEngine {
   bool take_reads();
   bool send();
   bool post_receives();
+  void arrive(std::size_t slot);
+  void take_own(const Slot& slot);
   void hand_out(std::size_t slot);
   void pack(const Outgoing& outgoing);
   void unpack(const Incoming& incoming);
@@ -71,7 +73,8 @@ class LoadEngine {
   std::vector<std::size_t> free_slots_;
   std::size_t next_block_ = 0;
   std::size_t next_message_ = 0;
-  std::vector<std::optional<std::size_t>> read_slots_;  ///< by block: its slot, once it is read
+  /// By block, once it is read: its slot, or kNoSlot where no other rank has part in it.
+  std::vector<std::optional<std::size_t>> arrived_;
   std::size_t next_to_hand_out_ = 0;
   std::deque<Outgoing> to_send_;
   InFlight<Outgoing> sends_;
