@@ -38,6 +38,9 @@ CheckpointSettings sealed() {
     it.enc_key = Key(std::span<const std::byte>(std::vector(32, std::byte{0x42})));
   });
 }
+CheckpointSettings increments() {
+  return plain_but([](CheckpointSettings& it) { it.incremental = true; });
+}
 CheckpointSettings one_only(CheckpointSettings settings) {
   settings.keep_checkpoint_max = 1;
   return settings;
@@ -110,6 +113,9 @@ std::vector<Configuration> configurations() {
       all_with("delete_shards", Act::save, one_only(shards())),
       all_with("first", Act::first_save, plain()),
       all_with("first_shards", Act::first_save, shards()),
+      {"increment", Act::save, increments(), increments(), true},
+      // The increment holds as much as what it is on, so the next one is full, and the chain goes.
+      {"delete_chain", Act::save, one_only(increments()), one_only(increments()), true, true},
       all_with("sweep", Act::sweep, plain()),
       all_with("restore", Act::restore, plain()),
       all_with("restore_crc", Act::restore, crc()),
@@ -129,9 +135,14 @@ void leave_old_state(MPI_Comm comm, const Configuration& what, const fs::path& d
                      const std::function<void(std::int64_t)>& begins,
                      const std::function<void(std::int64_t)>& reports) {
   if (what.act == Act::first_save) return;
-  Model model(comm);
+  Model model(comm, what.has_map);
   {
     ModelCheckpoint checkpoint(comm, kPrefix, directory, what.old_settings);
+    if (what.old_is_chain) {
+      model.become(kOld);
+      begins(kOld);
+      checkpoint.save(step_of(kOld) - 1, model.state());
+    }
     for (std::int64_t version = kOld; version <= oldest_allowed(what); ++version) {
       model.become(version);
       begins(version);
@@ -148,7 +159,7 @@ void leave_old_state(MPI_Comm comm, const Configuration& what, const fs::path& d
 
 Program::Program(MPI_Comm comm, const Configuration& what, const fs::path& directory,
                  Listener* listener)
-    : what_(what), model_(comm) {
+    : what_(what), model_(comm, what.has_map) {
   CheckpointSettings settings = what.settings;
   settings.listener = listener;
   checkpoint_.emplace(comm, kPrefix, directory, std::move(settings));

@@ -26,6 +26,8 @@ struct Configuration {
   Act act = Act::save;
   CheckpointSettings settings{};
   CheckpointSettings old_settings{};  ///< of the run before
+  bool has_map = false;               ///< and with `incremental`, increments
+  bool old_is_chain = false;          ///< the old state: a full checkpoint and an increment
 };
 
 /// Of all kinds. Blocks are small, so that there are many.

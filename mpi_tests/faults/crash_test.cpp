@@ -42,11 +42,11 @@ class Marker : public Listener {
 enum class Bug : std::uint8_t {
   none,
   blocks_not_synced,      ///< (3)
-  head_not_synced,        ///< (5)
+  head_not_synced,        ///< (5), where it has a sync of its own
   shards_not_listed,      ///< (6) the temporary directory
   directories_not_synced, ///< (6) those made on the way, in their parents
   name_not_synced,        ///< (8)
-  renamed_before_head,    ///< (7) before the sync of (5)
+  renamed_before_head,    ///< (7) before the sync of (5), or of (3) where that is for both
   deleted_at_once,        ///< (10) without the sync between the rename and the deletion
 };
 
@@ -72,6 +72,7 @@ bool is_mark(const Entry& entry, Mark mark) {
 std::vector<Entry> with(Bug bug, const std::vector<Entry>& entries) {
   std::map<int, Phase> doing;
   std::ptrdiff_t held = -1;  // of what was made: the sync that comes after the rename
+  Phase held_in = Phase::planning;
   std::vector<Entry> made;
   for (const Entry& entry : entries) {
     if (is_mark(entry, Mark::phase)) doing[entry.rank] = static_cast<Phase>(entry.offset);
@@ -90,10 +91,16 @@ std::vector<Entry> with(Bug bug, const std::vector<Entry>& entries) {
     if (is_sync && leaves_out) continue;
     made.push_back(entry);
     if (bug != Bug::renamed_before_head) continue;
-    if (is_sync && phase == Phase::completing && held < 0) held = std::ssize(made) - 1;
+    // The first of completing, or where that has none the last of syncing.
+    const bool is_of_head = phase == Phase::completing ? held_in != phase : phase == Phase::syncing;
+    if (is_sync && entry.rank == 0 && is_of_head) {
+      held = std::ssize(made) - 1;
+      held_in = phase;
+    }
     if (entry.op == Op::rename && held >= 0 && phase == Phase::publishing) {
       std::rotate(made.begin() + held, made.end() - 1, made.end());
       held = -1;
+      held_in = Phase::planning;
     }
   }
   return made;
@@ -152,6 +159,7 @@ class Crash : public test::World, public ::testing::WithParamInterface<Configura
   }
 
   Tally replay(const std::vector<Entry>& entries, bool until_one_fails);
+  static std::string damage_of_any(const fs::path& place);
   /// Empty, or what is wrong with it.
   std::string judge(const Tree& tree, std::int64_t reported, std::int64_t begun);
 
@@ -162,13 +170,31 @@ class Crash : public test::World, public ::testing::WithParamInterface<Configura
   std::uint64_t laid_out_ = 0;
 };
 
+/// Empty, or what is wrong with a checkpoint that bears its name, the newest or not (I1): with all
+/// that it goes back to it can be loaded.
+std::string Crash::damage_of_any(const fs::path& place) {
+  if (!fs::exists(place)) return {};
+  std::string told;
+  for (const CheckpointInfo& one : list(place).checkpoints) {
+    Model model(MPI_COMM_SELF, what().has_map);
+    try {
+      load(MPI_COMM_SELF, one.path, model.state(), {.enc_key = what().settings.enc_key});
+      if (model.wrong() > 0) told += one.path.string() + " has wrong values; ";
+    } catch (const Error& error) {
+      told += std::string(error.what()) + "; ";
+    }
+  }
+  return told;
+}
+
 std::string Crash::judge(const Tree& tree, std::int64_t reported, std::int64_t begun) {
   const fs::path disk = path("crashed-" + std::to_string(rank()));
   lay_out(tree, disk);
-  Model model(MPI_COMM_SELF);
+  Model model(MPI_COMM_SELF, what().has_map);
   const Found found = find(MPI_COMM_SELF, what(), disk / kPlace, model);
+  const std::string damage = found.problem + damage_of_any(disk / kPlace);
   fs::remove_all(disk);
-  if (!found.problem.empty()) return found.problem;
+  if (!damage.empty()) return damage;
   if (found.version >= reported && found.version <= begun) return {};
   return "version " + std::to_string(found.version) + " is there, reported was " +
          std::to_string(reported) + ", begun " + std::to_string(begun);
@@ -247,6 +273,9 @@ TEST_P(Crash, WheneverTheMachineStopsThenWhatWasReportedIsThere) {
 
 std::vector<Bug> bugs_of(const std::string& name) {
   if (name == "integrated") {
+    return {Bug::blocks_not_synced, Bug::name_not_synced, Bug::renamed_before_head};
+  }
+  if (name == "crc") {
     return {Bug::blocks_not_synced, Bug::head_not_synced, Bug::name_not_synced,
             Bug::renamed_before_head};
   }
@@ -254,7 +283,8 @@ std::vector<Bug> bugs_of(const std::string& name) {
     return {Bug::blocks_not_synced, Bug::head_not_synced, Bug::shards_not_listed,
             Bug::name_not_synced, Bug::renamed_before_head};
   }
-  if (name == "delete_shards") return {Bug::deleted_at_once};
+  if (name == "increment") return {Bug::blocks_not_synced, Bug::name_not_synced};
+  if (name == "delete_shards" || name == "delete_chain") return {Bug::deleted_at_once};
   if (name == "first") return {Bug::directories_not_synced};
   return {};
 }

@@ -55,7 +55,7 @@ int rank_of_world() {
 
 void check(const Configuration& what, std::int64_t from, std::int64_t to,
            const fs::path& directory) {
-  Model model(MPI_COMM_WORLD);
+  Model model(MPI_COMM_WORLD, what.has_map);
   const Found found = find(MPI_COMM_WORLD, what, directory, model);
   std::string told = found.problem;
   if (told.empty() && (found.version < from || found.version > to)) {

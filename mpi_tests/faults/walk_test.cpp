@@ -167,7 +167,7 @@ bool Walk::strike(const Point& point) {
 /// A new program, of one rank, finds one of these versions.
 void Walk::expect_whole(std::int64_t from, std::int64_t to) {
   on_root([&] {
-    Model model(MPI_COMM_SELF);
+    Model model(MPI_COMM_SELF, what().has_map);
     const Found found = find(MPI_COMM_SELF, what(), place(), model);
     EXPECT_EQ(found.problem, "");
     EXPECT_GE(found.version, from);
@@ -276,7 +276,7 @@ void LoneWalk::expect_lone_file(const Told& told, bool must_be_there) const {
 /// What ranks saved after different steps is no state: a new program passes it over.
 void LoneWalk::expect_older_one() {
   on_root([&] {
-    Model model(MPI_COMM_SELF);
+    Model model(MPI_COMM_SELF, what().has_map);
     ModelCheckpoint checkpoint(MPI_COMM_SELF, "run", place(), what().settings);
     const auto restored = checkpoint.restore(model.state());
     EXPECT_TRUE(restored && restored->path.filename() == "run-1_1.h5");

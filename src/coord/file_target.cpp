@@ -83,14 +83,32 @@ std::optional<Error> FileTarget::sync(std::optional<Error> error) {
   return Target::sync(std::move(error));
 }
 
-void FileTarget::complete() {
-  gather_marks();
-  run_on_root(comm_, [&] { write_head_and_tail(); });
+/// Whether rank 0 has to know what the blocks of others became, before it can write head or tail.
+bool FileTarget::needs_marks() const {
+  const bool has_marks = settings_.protection.crc_check || settings_.protection.sealed();
+  return has_marks && comm_.size() > 1;
 }
 
-/// Collective. Brings to rank 0 what each rank knows of its blocks, where they are protected.
+void FileTarget::finish_own() {
+  // What MPI-IO holds back comes when all close it together, in (3).
+  const bool is_written = settings_.write.writer == Writer::direct;
+  if (comm_.rank() != 0 || needs_marks() || !is_written) return;
+  write_head_and_tail(plan_.layout);
+  is_complete_ = true;
+}
+
+void FileTarget::complete() {
+  if (needs_marks()) gather_marks();
+  run_on_root(comm_, [&] {
+    hold_again();
+    if (is_complete_) return;
+    write_head_and_tail(plan_.layout);
+    if (settings_.write.durable) file_->sync();
+  });
+}
+
+/// Collective. Brings to rank 0 what each rank knows of its blocks.
 void FileTarget::gather_marks() {
-  if (!settings_.protection.crc_check && !settings_.protection.sealed()) return;
   Bytes mine;
   run_together(comm_, [&] {
     if (comm_.rank() != 0) mine = writer_->marks();
@@ -101,14 +119,11 @@ void FileTarget::gather_marks() {
   });
 }
 
-void FileTarget::write_head_and_tail() {
-  if (!file_->try_lock_shared() || !file_->is_at_its_path()) {
-    throw Error(ErrorCode::io,
-                temporary_.string() + " was removed by somebody while it was written");
-  }
-  file_->set_direct(false);  // the tail is not aligned, and both are small
-  writer_->complete(*file_, plan_.layout, request_.record);
-  if (settings_.write.durable) file_->sync();
+/// Rank 0, before the file gets its name: it must still be there.
+void FileTarget::hold_again() const {
+  if (file_->try_lock_shared() && file_->is_at_its_path()) return;
+  throw Error(ErrorCode::io,
+              temporary_.string() + " was removed by somebody while it was written");
 }
 
 }  // namespace cairn::coord

@@ -22,6 +22,7 @@ class FileTarget final : public Target {
   [[nodiscard]] std::vector<SliceAccess> slices(
       std::span<const State::Entry> entries) const override;
   storage::BlockSink& open_sink() override;
+  void finish_own() override;
   [[nodiscard]] std::optional<Error> sync(std::optional<Error> error) override;
   void complete() override;
 
@@ -31,11 +32,13 @@ class FileTarget final : public Target {
  private:
   void check_writer() const;
   void open();
+  [[nodiscard]] bool needs_marks() const;
   void gather_marks();
-  void write_head_and_tail();
+  void hold_again() const;
 
   const SavePlan& plan_;
   std::unique_ptr<CollectiveFile> collective_;  ///< with the writer mpiio
+  bool is_complete_ = false;  ///< rank 0: head and tail are written
 };
 
 }  // namespace cairn::coord

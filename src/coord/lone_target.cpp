@@ -28,10 +28,6 @@ std::vector<SliceAccess> LoneTarget::slices(std::span<const State::Entry> entrie
   return slices;
 }
 
-void LoneTarget::complete() {
-  file_->set_direct(false);  // the tail is not aligned, and both are small
-  writer_->complete(*file_, plan_.layout, request_.record);
-  if (settings_.write.durable) file_->sync();
-}
+void LoneTarget::finish_own() { write_head_and_tail(plan_.layout); }
 
 }  // namespace cairn::coord

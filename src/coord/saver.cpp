@@ -5,7 +5,8 @@
 //   capturing   (asynchronous) each rank copies what it contributes
 //   reserving   (1) temporary files of their final length
 //   moving      (2) pieces to owners, blocks to the disk
-//   syncing     (3) every rank syncs what it wrote; (4) all agree
+//   syncing     (5) what needs nothing of other ranks; (3) every rank syncs what it wrote;
+//               (4) all agree
 //   completing  (5) rank 0 writes head and tail, or the index; (6) directories are durable
 //   publishing  (7) (8) rank 0 renames; (9) all ranks learn the outcome
 //   afterwards  (10) the names of what was replaced go, and what the caller does; nobody waits for

@@ -57,10 +57,7 @@ std::vector<SliceAccess> ShardTarget::slices(std::span<const State::Entry> entri
   return slices;
 }
 
-void ShardTarget::finish_own() {
-  file_->set_direct(false);
-  writer_->complete(*file_, plan_.layout, request_.record);
-}
+void ShardTarget::finish_own() { write_head_and_tail(plan_.layout); }
 
 void ShardTarget::complete() {
   run_on_root(comm_, [&] {

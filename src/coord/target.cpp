@@ -30,6 +30,11 @@ void Target::agree_on_direct() {
 
 storage::BlockSink& Target::open_file_sink() { return sink_.emplace(*file_, *writer_); }
 
+void Target::write_head_and_tail(const storage::ImageLayout& layout) {
+  file_->set_direct(false);  // the tail is not aligned, and both are small
+  writer_->complete(*file_, layout, request_.record);
+}
+
 std::optional<Error> Target::sync(std::optional<Error> error) {
   sink_.reset();  // nothing is under way any more
   if (error || !settings_.write.durable) return error;

@@ -58,12 +58,13 @@ class Target {
       std::span<const State::Entry> entries) const = 0;
   /// (2) Where this rank's blocks go. Collective with the writer mpiio, else Local; throws together.
   virtual storage::BlockSink& open_sink() = 0;
-  /// Local. After all blocks of this rank: what else it writes of its own.
+  /// (5) Local, after all blocks of this rank: what it writes besides them without anything of other
+  /// ranks, so that (3) syncs it, too.
   virtual void finish_own() {}
   /// (3) Local; collective with the writer mpiio, also for a rank that failed. Returns the first
   /// error.
   [[nodiscard]] virtual std::optional<Error> sync(std::optional<Error> error);
-  /// (5) (6) Collective. After all ranks agreed that all of that worked (4).
+  /// (5) (6) Collective, after all ranks agreed that all of that worked (4): what is still missing.
   virtual void complete() = 0;
   /// (7) (8) (9) Collective.
   void publish();
@@ -80,6 +81,8 @@ class Target {
   template <class Step>
   auto with_room(Step&& step);
   storage::BlockSink& open_file_sink();
+  /// Local. Head and tail of `file_`; nothing of it is under way any more.
+  void write_head_and_tail(const storage::ImageLayout& layout);
 
   const Comm& comm_;
   const Settings& settings_;

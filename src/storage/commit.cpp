@@ -4,7 +4,9 @@
 // (2) All ranks write their blocks into it.
 // (3) Every writer syncs its own descriptor. A sync that failed is never tried again.
 // (4) All ranks agree that all of that worked.
-// (5) Rank 0 writes head and tail, and syncs.
+// (5) Rank 0 writes head and tail, and syncs. Where it needs nothing for that of what other ranks
+//     wrote (neither CRCs nor tags), and all writes are its own, it does so before its (3) instead:
+//     one sync is for both.
 // (6) The directories that were made for it are durable in their parents.
 // (7) What bears the final name, in any kind, steps aside to `<name>.replaced`; the temporary file
 //     is renamed to the final name.
