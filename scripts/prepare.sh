@@ -39,9 +39,14 @@ install_missing_packages() {
       --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# -g1: lines for whoever looks at a failure, in half the time that all of -g takes.
+# -g1: lines for whoever looks at a failure, in half the time that all of -g takes. gold links half a
+# hundred programs in less than half of the time.
 configure_cairn() {
-  cmake -S "$cairn_root" -B "$CAIRN_BUILD" -DCAIRN_WERROR=ON \
+  local linker=()
+  if command -v ld.gold >/dev/null; then
+    linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold)
+  fi
+  cmake -S "$cairn_root" -B "$CAIRN_BUILD" -DCAIRN_WERROR=ON "${linker[@]}" \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" "$@"
 }
 

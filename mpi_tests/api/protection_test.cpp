@@ -1,6 +1,7 @@
 // crc_check, enc_key and enc_mode as settings: what is refused, that it works in every way of
 // saving, and that nothing of a secret state or of its key is left anywhere.
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
