@@ -38,6 +38,10 @@ int main(int argc, char** argv) {
     listeners.Append(failures);
   }
   int failed = RUN_ALL_TESTS();
+  if (::testing::UnitTest::GetInstance()->test_to_run_count() == 0) {
+    std::printf("rank %d: no test has such a name\n", rank);
+    failed = 1;
+  }
   MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
   MPI_Finalize();
   return failed;

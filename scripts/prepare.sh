@@ -44,7 +44,7 @@ install_missing_packages() {
 configure_cairn() {
   local linker=()
   if command -v ld.gold >/dev/null; then
-    linker=(-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold)
+    linker=("-DCMAKE_EXE_LINKER_FLAGS=${LDFLAGS:-} -fuse-ld=gold")
   fi
   cmake -S "$cairn_root" -B "$CAIRN_BUILD" -DCAIRN_WERROR=ON "${linker[@]}" \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" "$@"

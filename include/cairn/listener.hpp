@@ -17,7 +17,7 @@ enum class Phase : std::uint8_t {
   reserving,   ///< the temporary file gets its final length
   moving,      ///< slices to block owners, blocks to the disk
   syncing,     ///< every writer waits for the device
-  completing,  ///< rank 0 writes and syncs what it first had to hear of others: CRCs, tags, shards
+  completing,  ///< rank 0 writes and syncs what has to wait for that, if anything
   publishing,  ///< one rename, and the directory's sync
   retaining,   ///< the new checkpoint is durable; old ones may go
 };

@@ -194,6 +194,22 @@ std::optional<Error> Program::save_later() {
   return error_of([&] { checkpoint_->save(step_of(kLater), model_.state()); });
 }
 
+Leaver::Leaver(MPI_Comm comm, const Configuration& what, const fs::path& directory,
+               std::uint64_t step, Listener* listener)
+    : model_(comm, what.has_map) {
+  CheckpointSettings settings = what.settings;
+  settings.listener = listener;
+  settings.exception_save = true;
+  settings.save_checkpoint_steps = 1000;
+  checkpoint_.emplace(comm, kPrefix, directory, std::move(settings));
+  checkpoint_->restore(model_.state());
+  for (std::uint64_t next = step_of(kNew); next <= step; ++next) {
+    checkpoint_->before_update();
+    model_.become(static_cast<std::int64_t>(next));
+    static_cast<void>(checkpoint_->step_end(next, model_.state()));
+  }
+}
+
 Found find(MPI_Comm comm, const Configuration& what, const fs::path& directory, Model& model) {
   Found found;
   model.spoil();
@@ -203,6 +219,7 @@ Found find(MPI_Comm comm, const Configuration& what, const fs::path& directory, 
     if (!restored) return;
     found.version = model.version();
     for (const Skipped& skipped : restored->skipped) {
+      if (skipped.saved_alone) continue;
       found.problem += "passed over " + skipped.path.string() + ": " + skipped.reason + "; ";
     }
     if (const std::size_t wrong = model.wrong(); wrong > 0) {

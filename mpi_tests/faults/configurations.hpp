@@ -70,10 +70,24 @@ class Program {
   std::optional<ModelCheckpoint> checkpoint_;
 };
 
+/// A rank of a program that leaves the training loop after this step, and others after another one.
+class Leaver {
+ public:
+  /// Collective: restores what is there and trains. The listener must outlive it.
+  Leaver(MPI_Comm comm, const Configuration& what, const std::filesystem::path& directory,
+         std::uint64_t step, Listener* listener);
+
+  void leave() { checkpoint_->leave(model_.state()); }
+
+ private:
+  Model model_;
+  std::optional<ModelCheckpoint> checkpoint_;
+};
+
 /// What a later program finds.
 struct Found {
   std::int64_t version = 0;  ///< 0: nothing is there
-  std::string problem;       ///< empty: whole, and nothing was passed over
+  std::string problem;       ///< empty: whole, and nothing was passed over but what is no state
 };
 
 /// Collective over `comm`: restores as a new program does.

@@ -46,6 +46,7 @@ enum class Bug : std::uint8_t {
   shards_not_listed,      ///< (6) the temporary directory
   directories_not_synced, ///< (6) those made on the way, in their parents
   name_not_synced,        ///< (8)
+  head_after_sync,        ///< (3) before (5), where it is for both
   renamed_before_head,    ///< (7) before the sync of (5), or of (3) where that is for both
   deleted_at_once,        ///< (10) without the sync between the rename and the deletion
 };
@@ -58,6 +59,7 @@ const char* name_of(Bug bug) {
     case Bug::shards_not_listed: return "(6) left out: the directory of shards is not synced";
     case Bug::directories_not_synced: return "(6) left out: directories made are not synced";
     case Bug::name_not_synced: return "(8) left out: the rename is not synced";
+    case Bug::head_after_sync: return "(3) before (5): synced before the head is written";
     case Bug::renamed_before_head: return "(7) before (5): renamed before the head is synced";
     case Bug::deleted_at_once: return "(10) without its sync: deleted before it is renamed";
   }
@@ -73,6 +75,7 @@ std::vector<Entry> with(Bug bug, const std::vector<Entry>& entries) {
   std::map<int, Phase> doing;
   std::ptrdiff_t held = -1;  // of what was made: the sync that comes after the rename
   Phase held_in = Phase::planning;
+  std::ptrdiff_t began = -1;  // of what was made: where rank 0 has begun to write its head
   std::vector<Entry> made;
   for (const Entry& entry : entries) {
     if (is_mark(entry, Mark::phase)) doing[entry.rank] = static_cast<Phase>(entry.offset);
@@ -90,6 +93,10 @@ std::vector<Entry> with(Bug bug, const std::vector<Entry>& entries) {
         (bug == Bug::deleted_at_once && phase == Phase::retaining);
     if (is_sync && leaves_out) continue;
     made.push_back(entry);
+    if (bug == Bug::head_after_sync && entry.rank == 0 && phase == Phase::syncing) {
+      if (entry.op == Op::mark) began = std::ssize(made);
+      if (is_sync) std::rotate(made.begin() + began, made.end() - 1, made.end());
+    }
     if (bug != Bug::renamed_before_head) continue;
     // The first of completing, or where that has none the last of syncing.
     const bool is_of_head = phase == Phase::completing ? held_in != phase : phase == Phase::syncing;
@@ -144,13 +151,7 @@ class Crash : public test::World, public ::testing::WithParamInterface<Configura
       };
     };
     leave_old_state(MPI_COMM_WORLD, what(), place, teller(Mark::begun), teller(Mark::reported));
-    {
-      Program program(MPI_COMM_WORLD, what(), place, &marker);
-      marker.tell(Mark::begun, kNew);
-      const auto error = program.act();
-      EXPECT_FALSE(error.has_value()) << error->what();
-      if (what().act != Act::sweep) marker.tell(Mark::reported, kNew);
-    }
+    act(place, marker);
     shim_->record(nullptr);
     shim_->watch({}, rank());
     MPI_Barrier(MPI_COMM_WORLD);
@@ -158,16 +159,20 @@ class Crash : public test::World, public ::testing::WithParamInterface<Configura
     entries_ = entries_of(*log_);
   }
 
-  Tally replay(const std::vector<Entry>& entries, bool until_one_fails);
+  /// What is recorded.
+  virtual void act(const fs::path& place, Marker& marker);
+  /// Empty, or what is wrong with what lies in `place`.
+  virtual std::string judge(const fs::path& place, std::int64_t reported, std::int64_t begun);
   static std::string damage_of_any(const fs::path& place);
-  /// Empty, or what is wrong with it.
-  std::string judge(const Tree& tree, std::int64_t reported, std::int64_t begun);
+  std::string judge_crashed(const Tree& tree, std::int64_t reported, std::int64_t begun);
+  Tally replay(const std::vector<Entry>& entries, bool until_one_fails);
+  void expect_that_all_states_are_right();
+  void expect_that_bugs_are_found();
 
   static constexpr const char* kPlace = "a/b";
   Shim* shim_ = nullptr;
   LogMemory* log_ = nullptr;
   std::vector<Entry> entries_;
-  std::uint64_t laid_out_ = 0;
 };
 
 /// Empty, or what is wrong with a checkpoint that bears its name, the newest or not (I1): with all
@@ -187,13 +192,32 @@ std::string Crash::damage_of_any(const fs::path& place) {
   return told;
 }
 
-std::string Crash::judge(const Tree& tree, std::int64_t reported, std::int64_t begun) {
+void Crash::act(const fs::path& place, Marker& marker) {
+  if (what().old_is_chain && rank() == 0) {
+    EXPECT_EQ(list(place).checkpoints.at(0).increment, 1U);
+  }
+  Program program(MPI_COMM_WORLD, what(), place, &marker);
+  marker.tell(Mark::begun, kNew);
+  const auto error = program.act();
+  EXPECT_FALSE(error.has_value()) << error->what();
+  if (what().act == Act::sweep) return;
+  marker.tell(Mark::reported, kNew);
+  const auto report = program.checkpoint().last_report();
+  EXPECT_EQ(report && report->is_increment, what().has_map && !what().old_is_chain);
+}
+
+std::string Crash::judge_crashed(const Tree& tree, std::int64_t reported, std::int64_t begun) {
   const fs::path disk = path("crashed-" + std::to_string(rank()));
   lay_out(tree, disk);
-  Model model(MPI_COMM_SELF, what().has_map);
-  const Found found = find(MPI_COMM_SELF, what(), disk / kPlace, model);
-  const std::string damage = found.problem + damage_of_any(disk / kPlace);
+  std::string told = judge(disk / kPlace, reported, begun);
   fs::remove_all(disk);
+  return told;
+}
+
+std::string Crash::judge(const fs::path& place, std::int64_t reported, std::int64_t begun) {
+  Model model(MPI_COMM_SELF, what().has_map);
+  const Found found = find(MPI_COMM_SELF, what(), place, model);
+  const std::string damage = found.problem + damage_of_any(place);
   if (!damage.empty()) return damage;
   if (found.version >= reported && found.version <= begun) return {};
   return "version " + std::to_string(found.version) + " is there, reported was " +
@@ -230,7 +254,7 @@ Tally Crash::replay(const std::vector<Entry>& entries, bool until_one_fails) {
         continue;
       }
       ++tally.states;
-      const std::string problem = judge(tree, reported, begun);
+      const std::string problem = judge_crashed(tree, reported, begun);
       if (problem.empty()) continue;
       if (tally.failed++ == 0) {
         tally.first = "at moment " + std::to_string(tally.moments) + ", after " +
@@ -252,7 +276,7 @@ Tally sum(Tally tally) {
   return tally;
 }
 
-TEST_P(Crash, WheneverTheMachineStopsThenWhatWasReportedIsThere) {
+void Crash::expect_that_all_states_are_right() {
   if (rank() == 0) {
     // The log is all that happened: replayed to the end it is what the disk holds.
     CrashModel disk;
@@ -273,23 +297,29 @@ TEST_P(Crash, WheneverTheMachineStopsThenWhatWasReportedIsThere) {
 
 std::vector<Bug> bugs_of(const std::string& name) {
   if (name == "integrated") {
-    return {Bug::blocks_not_synced, Bug::name_not_synced, Bug::renamed_before_head};
+    return {Bug::blocks_not_synced, Bug::head_after_sync, Bug::name_not_synced,
+            Bug::renamed_before_head};
   }
   if (name == "crc") {
     return {Bug::blocks_not_synced, Bug::head_not_synced, Bug::name_not_synced,
             Bug::renamed_before_head};
   }
   if (name == "shards") {
-    return {Bug::blocks_not_synced, Bug::head_not_synced, Bug::shards_not_listed,
-            Bug::name_not_synced, Bug::renamed_before_head};
+    return {Bug::blocks_not_synced, Bug::head_after_sync, Bug::head_not_synced,
+            Bug::shards_not_listed, Bug::name_not_synced, Bug::renamed_before_head};
   }
-  if (name == "increment") return {Bug::blocks_not_synced, Bug::name_not_synced};
+  if (name == "increment") {
+    return {Bug::blocks_not_synced, Bug::head_after_sync, Bug::name_not_synced};
+  }
+  if (name == "lone") {
+    return {Bug::blocks_not_synced, Bug::head_after_sync, Bug::name_not_synced};
+  }
   if (name == "delete_shards" || name == "delete_chain") return {Bug::deleted_at_once};
   if (name == "first") return {Bug::directories_not_synced};
   return {};
 }
 
-TEST_P(Crash, WhereAStepOfTheCommitIsLeftOutThenItIsFound) {
+void Crash::expect_that_bugs_are_found() {
   for (const Bug bug : bugs_of(what().name)) {
     const std::vector<Entry> buggy = with(bug, entries_);
     const Tally mine = replay(buggy, true);
@@ -303,6 +333,47 @@ TEST_P(Crash, WhereAStepOfTheCommitIsLeftOutThenItIsFound) {
   }
 }
 
+TEST_P(Crash, WheneverTheMachineStopsThenWhatWasReportedIsThere) {
+  expect_that_all_states_are_right();
+}
+
+TEST_P(Crash, WhereAStepOfTheCommitIsLeftOutThenItIsFound) { expect_that_bugs_are_found(); }
+
+/// Ranks that leave the training loop after different steps, rank 0 a step later: each writes what it
+/// holds by itself.
+class LoneCrash : public Crash {
+ protected:
+  void act(const fs::path& place, Marker& marker) override {
+    Leaver leaver(MPI_COMM_WORLD, what(), place, rank() == 0 ? kLater : kNew, &marker);
+    marker.tell(Mark::begun, kLater);
+    leaver.leave();
+    if (rank() == 0) marker.tell(Mark::reported, kLater);
+  }
+  /// All that is there is whole, and that of rank 0 is there where it was reported.
+  std::string judge(const fs::path& place, std::int64_t reported, std::int64_t) override {
+    if (!fs::exists(place)) return reported == 0 ? "" : "nothing is there";
+    std::string told;
+    bool is_there = false;
+    for (const auto& entry : fs::directory_iterator(place)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with('.') || !name.ends_with(".shard")) continue;
+      is_there |= name.find(".rank0of") != std::string::npos;
+      const VerifyReport report = verify(MPI_COMM_SELF, entry.path());
+      if (!report.good()) told += name + " is damaged; ";
+    }
+    if (reported == kLater && !is_there) told += "the file of rank 0 is not there; ";
+    Model model(MPI_COMM_SELF);
+    const Found found = find(MPI_COMM_SELF, what(), place, model);
+    return told + found.problem + (found.version < kOld && reported >= kOld ? "no old one" : "");
+  }
+};
+
+TEST_P(LoneCrash, WheneverTheMachineStopsThenTheFileOfEachRankIsWholeOrAbsent) {
+  expect_that_all_states_are_right();
+}
+
+TEST_P(LoneCrash, WhereAStepOfTheCommitIsLeftOutThenItIsFound) { expect_that_bugs_are_found(); }
+
 /// What writes, and not only reads.
 std::vector<Configuration> that_change_the_disk() {
   std::vector<Configuration> all = configurations();
@@ -310,6 +381,11 @@ std::vector<Configuration> that_change_the_disk() {
   return all;
 }
 INSTANTIATE_TEST_SUITE_P(Fault, Crash, ::testing::ValuesIn(that_change_the_disk()),
+                         [](const ::testing::TestParamInfo<Configuration>& one) {
+                           return one.param.name;
+                         });
+
+INSTANTIATE_TEST_SUITE_P(Fault, LoneCrash, ::testing::Values(lone_shards()),
                          [](const ::testing::TestParamInfo<Configuration>& one) {
                            return one.param.name;
                          });
