@@ -11,9 +11,11 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/wire.hpp"
+#include "coord/lent.hpp"
 #include "coord/mailbox.hpp"
 
 namespace cairn::coord {
@@ -63,10 +65,16 @@ class Comm {
   /// Local. Whether the operation was complete within `timeout`, and no rank took its leave.
   [[nodiscard]] bool wait_for(MPI_Request& request, std::chrono::seconds timeout) const;
 
+  /// Local. For what is sent from, or received into, longer than a call takes.
+  template <class T>
+  [[nodiscard]] Lent<T> lend(T value) const {
+    return Lent<T>(broken_, std::move(value));
+  }
+
   /// Throws where an earlier wait passed its deadline.
   void refuse_if_broken() const;
-  /// A rank did not answer in another conversation of the same object: this one is broken too. Any
-  /// thread may say so; a wait that is under way ends.
+  /// This one is broken: a rank did not answer in another conversation of the same object, or this
+  /// rank fails with messages under way. Any thread may say so; a wait that is under way ends.
   void give_up() const noexcept { broken_ = true; }
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
   /// It is broken because a rank took its leave, not because one did not answer.

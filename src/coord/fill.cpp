@@ -111,9 +111,9 @@ void Fill::move() {
     blocks_read_ += routes_.blocks.size();
     settle(comm_, outcome.reading);
     settle(comm_, outcome.filling);
-  } catch (const Error& error) {
-    // What a rank that did not answer may still write into is left alone for ever.
-    if (error.code() == ErrorCode::unresponsive) forsake(std::move(staging_));
+  } catch (...) {
+    // What MPI may still write into is left alone for ever.
+    if (comm_.is_broken()) forsake(std::move(staging_));
     throw;
   }
 }

@@ -39,6 +39,16 @@ LoadEngine::LoadEngine(const Comm& comm, const plan::Routes& routes,
 }
 
 LoadEngine::Outcome LoadEngine::run() {
+  try {
+    read_and_exchange();
+  } catch (...) {
+    comm_.give_up();  // messages are under way, and nobody will complete them
+    throw;
+  }
+  return std::move(outcome_);
+}
+
+void LoadEngine::read_and_exchange() {
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {
@@ -63,7 +73,6 @@ LoadEngine::Outcome LoadEngine::run() {
     const bool is_alone = sends_.empty() && receives_.empty();
     patience.pause([&](auto nap) { io_.wait(is_alone ? Patience::kWithoutMessages : nap); });
   }
-  return std::move(outcome_);
 }
 
 bool LoadEngine::done() const {
@@ -83,7 +92,7 @@ bool LoadEngine::start_reads() {
     free_slots_.pop_back();
     slots_[i].block = &routes_.blocks[next_block_++];
     if (failed()) {  // the load is lost: go on for the others, spare the disk
-      std::ranges::fill(slots_[i].bytes, std::byte{0});
+      if (!slots_[i].block->messages.empty()) std::ranges::fill(slots_[i].bytes, std::byte{0});
       arrive(i);
     } else {
       const auto [file, offset] = files_.locate(origin(slots_[i]));

@@ -60,6 +60,7 @@ class LoadEngine {
   void pack(const Outgoing& outgoing);
   void unpack(const Incoming& incoming);
   void let_go(std::size_t slot);
+  void read_and_exchange();
   [[nodiscard]] bool done() const;
   [[nodiscard]] bool failed() const { return outcome_.reading || outcome_.filling; }
   [[nodiscard]] std::uint64_t origin(const Slot& slot) const;

@@ -20,6 +20,7 @@
 #include "codec/sha256.hpp"
 #include "coord/chain.hpp"
 #include "coord/fill.hpp"
+#include "coord/lent.hpp"
 #include "coord/load_steps.hpp"
 #include "coord/map_load.hpp"
 #include "coord/map_set.hpp"
@@ -101,7 +102,7 @@ class Load {
       const TensorInfo& tensor = stored_.tensors[t];
       if (tensor.family != Family::append_info || !is_plain(tensor)) continue;
       const std::uint64_t count = element_count(tensor.shape) * size_of(tensor.dtype);
-      Bytes& bytes = plain_values_.emplace_back(count);
+      Bytes& bytes = plain_values_->emplace_back(count);
       StateExtension::add(wanted_, {.name = tensor.name,
                                     .slice = whole(tensor.shape),
                                     .source = Source::memory(tensor.dtype, bytes.data()),
@@ -125,7 +126,7 @@ class Load {
 
   Bytes share_plain_values() const {
     WireWriter writer;
-    for (const Bytes& bytes : plain_values_) writer.put_all(std::span<const std::byte>(bytes));
+    for (const Bytes& bytes : *plain_values_) writer.put_all(std::span<const std::byte>(bytes));
     return comm_.broadcast(writer.take());
   }
 
@@ -191,7 +192,7 @@ class Load {
   void want_default_row(const StoredMap& map) {
     const std::size_t place = map.place(MapPart::default_row);
     const TensorInfo& row = stored_.tensors[place];
-    Bytes& bytes = default_rows_.emplace_back(element_count(row.shape) * size_of(row.dtype));
+    Bytes& bytes = default_rows_->emplace_back(element_count(row.shape) * size_of(row.dtype));
     StateExtension::add(wanted_, {.name = row.name,
                                   .slice = whole(row.shape),
                                   .source = Source::memory(row.dtype, bytes.data()),
@@ -222,7 +223,7 @@ class Load {
     }
     load.add(stored_, *fill_);
     for (std::size_t i = 0; i < maps_.size(); ++i) {
-      MapAccess::set_default_row(*maps_[i].map, default_rows_[i]);
+      MapAccess::set_default_row(*maps_[i].map, (*default_rows_)[i]);
     }
     load.finish(stored_);
   }
@@ -283,11 +284,12 @@ class Load {
   std::vector<plan::Claim> claims_;
   std::size_t asked_ = 0;             ///< claims that the caller asked for
   Match match_;
-  std::deque<Bytes> plain_values_;    ///< of append_info, in the order of the stored; on rank 0
+  /// Of append_info, in the order of the stored; on rank 0.
+  Lent<std::deque<Bytes>> plain_values_ = comm_.lend(std::deque<Bytes>());
   AppendedInfo appended_;
   std::vector<MapToLoad> maps_;
   std::vector<Stored> chain_;       ///< what an increment goes back to
-  std::deque<Bytes> default_rows_;  ///< of each map
+  Lent<std::deque<Bytes>> default_rows_ = comm_.lend(std::deque<Bytes>());  ///< a map each
   std::uint64_t links_read_ = 0;    ///< bytes of blocks, on this rank
 };
 

@@ -107,7 +107,8 @@ void MapLoad::add_map(const Stored& stored, const StoredMap& map, MapParameter& 
   // As many windows on all ranks, empty ones at the end.
   for (std::uint64_t at = 0; at < share; at += kKeysAtATime) {
     const std::uint64_t length = std::min(kKeysAtATime, share - at);
-    Window window;
+    const Lent<Window> lent = comm_.lend(Window());
+    Window& window = *lent;
     window.first = std::min(end, begin + at);
     window.last = std::min(end, window.first + length);
     read_keys(stored, map, window, fill);

@@ -38,6 +38,15 @@ std::optional<Error> SaveEngine::run() {
 
 void SaveEngine::run_to(std::size_t rounds) {
   end_round_ = rounds;
+  try {
+    exchange_and_write();
+  } catch (...) {
+    comm_.give_up();  // messages are under way, and nobody will complete them
+    throw;
+  }
+}
+
+void SaveEngine::exchange_and_write() {
   auto last_move = std::chrono::steady_clock::now();
   Patience patience(Patience::kForBlocks);
   while (!done()) {

@@ -69,6 +69,7 @@ class SaveEngine {
   void close(std::size_t n);
   bool take_writes();
   [[nodiscard]] std::size_t rounds_ready() const;
+  void exchange_and_write();
   [[nodiscard]] bool done() const;
   [[nodiscard]] bool has_message() const;
   void note(const std::optional<Error>& error);

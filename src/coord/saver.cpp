@@ -352,13 +352,12 @@ void Saver::watch(Step&& step) {
 
 /// Inside of a `catch`. Returns the error that it is about.
 Error Saver::give_up() {
-  bool is_settled = true;  // nothing of it is under way: all ranks have the same error
+  bool is_settled = false;  // nothing of it is under way: all ranks have the same error
   try {
     throw;
-  } catch (const Error& error) {
-    is_settled = error.code() != ErrorCode::unresponsive;
+  } catch (const Error&) {
+    is_settled = !comm_.is_broken();
   } catch (...) {
-    is_settled = false;
   }
   const Error error = current_error();
   // What MPI may still read or write is left alone for ever.

@@ -1,14 +1,26 @@
 #include "storage/aligned_buffer.hpp"
 
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <mutex>
 #include <new>
 #include <vector>
 
 namespace cairn::storage {
 namespace {
+
+/// Before Linux 5.18 the system could take such a page just when a direct read was about to fill it: zeros
+/// stood for what was read.
+bool may_leave_pages_to_system() noexcept {
+  utsname system{};
+  int major = 0;
+  int minor = 0;
+  return ::uname(&system) == 0 && std::sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
+         (major > 5 || (major == 5 && minor >= 18));
+}
 
 /// Buffers that were given back, for the next ones of their size: fresh pages must be cleared, which
 /// may take longer than to fill them.
@@ -29,7 +41,7 @@ class Spares {
   /// take the pages where it runs out of others.
   bool keep(std::span<std::byte> buffer) noexcept {
     const std::lock_guard lock(mutex_);
-    if (buffer.size() > AlignedBuffer::kMostKept) return false;
+    if (buffer.size() > AlignedBuffer::kMostKept || !may_leave_pages_) return false;
     while (buffer.size() > AlignedBuffer::kMostKept - kept_) drop_oldest();
     if (::madvise(buffer.data(), buffer.size(), MADV_FREE) != 0) return false;
     try {
@@ -52,6 +64,7 @@ class Spares {
   std::mutex mutex_;
   std::vector<std::span<std::byte>> spares_;  ///< as they were given back
   std::size_t kept_ = 0;
+  const bool may_leave_pages_ = may_leave_pages_to_system();
 };
 
 /// Never destroyed: buffers of static objects may be given back at any time.

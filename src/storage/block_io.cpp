@@ -84,6 +84,7 @@ void BlockIo::wait(std::chrono::microseconds most) {
 void BlockIo::serve(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
+    if (stop.stop_requested()) return;
     const Request request = std::move(waiting_.front());
     waiting_.pop_front();
     ++busy_;
@@ -93,7 +94,6 @@ void BlockIo::serve(std::stop_token stop) {
     --busy_;
     completed_.push_back(std::move(completion));
     completion_.notify_one();
-    if (stop.stop_requested()) return;
   }
 }
 
