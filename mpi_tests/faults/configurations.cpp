@@ -2,6 +2,7 @@
 
 #include <array>
 #include <span>
+#include <stdexcept>
 
 #include "storage/posix_file.hpp"
 #include "storage/process_identity.hpp"
@@ -206,7 +207,9 @@ Leaver::Leaver(MPI_Comm comm, const Configuration& what, const fs::path& directo
   for (std::uint64_t next = step_of(kNew); next <= step; ++next) {
     checkpoint_->before_update();
     model_.become(static_cast<std::int64_t>(next));
-    static_cast<void>(checkpoint_->step_end(next, model_.state()));
+    if (checkpoint_->step_end(next, model_.state()) != Next::go_on) {
+      throw std::logic_error("the training loop ended before its time");
+    }
   }
 }
 

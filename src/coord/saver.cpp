@@ -352,16 +352,9 @@ void Saver::watch(Step&& step) {
 
 /// Inside of a `catch`. Returns the error that it is about.
 Error Saver::give_up() {
-  bool is_settled = false;  // nothing of it is under way: all ranks have the same error
-  try {
-    throw;
-  } catch (const Error&) {
-    is_settled = !comm_.is_broken();
-  } catch (...) {
-  }
   const Error error = current_error();
   // What MPI may still read or write is left alone for ever.
-  if (!is_settled) {
+  if (comm_.is_broken()) {
     planner_.forsake_buffers();
     forsake(std::make_unique<storage::AlignedBuffer>(std::move(capture_memory_)));
   }
