@@ -434,8 +434,8 @@ class DeadlineTest : public CommTest {
     }
     const auto begin = steady_clock::now();
     auto error = attempt(call);
-    // Whoever began first gives up first, and tells the others.
-    EXPECT_GE(steady_clock::now() - begin, kDeadline - milliseconds(200));
+    // Whoever began first gives up first, and tells the others, which may have begun later.
+    EXPECT_GE(steady_clock::now() - begin, milliseconds(kDeadline) / 2);
     MPI_Send(&word, 1, MPI_INT, size_ - 1, 0, MPI_COMM_WORLD);
     return error;
   }
@@ -670,6 +670,8 @@ TEST_F(DeadlineTest, ACommThatNobodyLetDownGoesOn) {
 TEST_F(DeadlineTest, WhatMovesInTimeIsNotLate) {
   EXPECT_NO_THROW(own_->look_around(steady_clock::now(), "nothing"));
   EXPECT_EQ(all_of<std::int32_t>(*own_, 1, MPI_SUM), size_) << "it was not broken by the look";
+  // One rank alone: whoever looks later may hear first that another gave up.
+  if (rank_ != 0) return;
   const Error error =
       error_of([&] { own_->look_around(steady_clock::now() - milliseconds(1001), "pieces"); });
   EXPECT_EQ(error.code(), ErrorCode::unresponsive);

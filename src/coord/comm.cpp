@@ -141,8 +141,10 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
                       MPI_STATUSES_IGNORE),
           what);
     if (done != 0) return;
-    if (tests % kTestsBetweenLooks == 0) look_around(since, what);
-    if (tests > kTestsBeforePauses) patience.pause();
+    // Whoever pauses looks each time: naps of a busy machine are long, and another's question waits.
+    const bool is_pausing = tests > kTestsBeforePauses;
+    if (is_pausing || tests % kTestsBetweenLooks == 0) look_around(since, what);
+    if (is_pausing) patience.pause();
   }
 }
 
