@@ -1,7 +1,10 @@
 #include "storage/block_io.hpp"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <iterator>
@@ -13,6 +16,18 @@
 #include "storage/aligned_buffer.hpp"
 #include "storage/expect_error.hpp"
 #include "storage/scratch_directory.hpp"
+
+namespace {
+bool threads_are_refused = false;
+}  // namespace
+
+// What starts a thread goes through here.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*run)(void*), void* argument) {
+  static const auto real =
+      reinterpret_cast<decltype(&pthread_create)>(::dlsym(RTLD_NEXT, "pthread_create"));
+  return threads_are_refused ? EAGAIN : real(thread, attributes, run, argument);
+}
 
 namespace cairn::storage {
 namespace {
@@ -100,6 +115,26 @@ TEST_F(BlockIoTest, WithoutRequestsAWaitEnds) {
 
 std::ptrdiff_t count_threads() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+TEST_F(BlockIoTest, WithoutBlocksThereIsNoThread) {
+  const std::ptrdiff_t before = count_threads();
+  BlockIo io(BlockIo::Direction::write);
+  EXPECT_LE(count_threads(), before);
+}
+
+TEST_F(BlockIoTest, WhereTheSystemHasNoThreadToGiveTheCallerWrites) {
+  const std::ptrdiff_t before = count_threads();
+  BlockIo io(BlockIo::Direction::write);
+  threads_are_refused = true;
+  for (std::size_t i = 0; i < kBlocks; ++i) {
+    fill_block(block(i), i);
+    io.submit(file_, block(i), i * kBlock, i);
+  }
+  threads_are_refused = false;
+  EXPECT_LE(count_threads(), before);
+  EXPECT_EQ(complete(io, kBlocks).size(), kBlocks);
+  for (std::size_t i = 0; i < kBlocks; ++i) EXPECT_EQ(on_disk(i), expected(i)) << i;
 }
 
 TEST_F(BlockIoTest, OneBlockNeedsOneThread) {

@@ -40,11 +40,16 @@ void write_from_place(const PosixFile& file, std::span<std::byte> block, std::ui
 BlockIo::BlockIo(Direction direction, BlockFilter* filter)
     : direction_(direction), filter_(filter) {
   threads_.reserve(kThreads);
-  start_thread();
 }
 
 void BlockIo::start_thread() {
-  threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
+  try {
+    threads_.emplace_back([this](std::stop_token stop) { serve(std::move(stop)); });
+  } catch (const std::exception&) {
+    if (!threads_.empty()) return;
+    std::unique_lock lock(mutex_);
+    serve_one(lock);
+  }
 }
 
 BlockIo::~BlockIo() {
@@ -60,12 +65,7 @@ void BlockIo::submit(const PosixFile& file, std::span<std::byte> bytes, std::uin
     all_busy = busy_ + waiting_.size() > threads_.size();
   }
   wake_.notify_one();
-  if (!all_busy || threads_.size() == kThreads) return;
-  try {
-    start_thread();
-  } catch (const std::exception&) {
-    // Those that are there do it all.
-  }
+  if (all_busy && threads_.size() < kThreads) start_thread();
 }
 
 std::optional<BlockIo::Completion> BlockIo::poll() {
@@ -85,16 +85,21 @@ void BlockIo::serve(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   while (wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
     if (stop.stop_requested()) return;
-    const Request request = std::move(waiting_.front());
-    waiting_.pop_front();
-    ++busy_;
-    lock.unlock();
-    Completion completion = perform(request);
-    lock.lock();
-    --busy_;
-    completed_.push_back(std::move(completion));
-    completion_.notify_one();
+    serve_one(lock);
   }
+}
+
+/// `lock` is held, but not while the request is performed.
+void BlockIo::serve_one(std::unique_lock<std::mutex>& lock) {
+  const Request request = std::move(waiting_.front());
+  waiting_.pop_front();
+  ++busy_;
+  lock.unlock();
+  Completion completion = perform(request);
+  lock.lock();
+  --busy_;
+  completed_.push_back(std::move(completion));
+  completion_.notify_one();
 }
 
 BlockIo::Completion BlockIo::perform(const Request& request) const {

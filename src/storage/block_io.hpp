@@ -18,8 +18,7 @@
 namespace cairn::storage {
 
 /// Reads or writes whole blocks of files in the background while the caller moves other data.
-/// A few threads suffice, the first at once, the others as there is work for them: each has one large
-/// request under way.
+/// A few threads suffice, which start as there is work for them: each has one large request under way.
 class BlockIo {
  public:
   enum class Direction : bool { read, write };
@@ -55,7 +54,9 @@ class BlockIo {
     std::vector<LooseBytes> loose;
   };
 
+  /// Where the system has none to give, those that are there do it all: the caller, if none is.
   void start_thread();
+  void serve_one(std::unique_lock<std::mutex>& lock);
   void serve(std::stop_token stop);
   Completion perform(const Request& request) const;
   void write(const Request& request) const;
