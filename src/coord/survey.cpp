@@ -125,7 +125,7 @@ Seen seen_of(const storage::ImageFile& file, const storage::ImageIndex& image, N
   try {
     file.check_gap();
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::damaged) throw;
+    // Also where the disk does not give it: as for a block, that is what a report is about.
     seen.damage.push_back({file.path(), std::nullopt, 0, reason_of(file.path(), error), {}});
   }
   for (const PlacedTensor& tensor : image.tensors) {
