@@ -69,13 +69,15 @@ Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig con
   signals_.emplace();
 }
 
-/// A rank that did not answer will not answer elsewhere either: then the whole object is broken.
+/// A rank that did not answer will not answer elsewhere either, nor is anybody waiting for this one
+/// where it broke a save off by itself: then the whole object is broken.
 template <class Call>
 auto Run::noting_errors(Call&& call) {
   try {
     return std::forward<Call>(call)();
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::unresponsive) {
+  } catch (...) {
+    const bool is_unanswered = coord::current_error().code() == ErrorCode::unresponsive;
+    if (is_unanswered || saver_.comm().is_broken()) {
       break_off(comm_->was_left() ? End::left : End::unresponsive);
     }
     throw;

@@ -60,7 +60,7 @@ std::unique_ptr<Comm> Comm::twin() const {
   refuse_if_broken();
   const Lent<MPI_Comm> duplicate(broken_, MPI_COMM_NULL);
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Comm_idup(comm_, &*duplicate, &request), "MPI_Comm_idup");
+  demand(MPI_Comm_idup(comm_, &*duplicate, &request), "MPI_Comm_idup");
   wait({&request, 1}, "all ranks in a duplication of the communicator");
   return std::unique_ptr<Comm>(new Comm(*this, *duplicate));
 }
@@ -78,6 +78,15 @@ void Comm::check(int code, std::string_view what) {
               std::string(what) + " failed: " + std::string(text.data(), static_cast<std::size_t>(length)));
 }
 
+void Comm::demand(int code, std::string_view what) const {
+  try {
+    check(code, what);
+  } catch (const Error& error) {
+    give_up(error.what());
+    throw;
+  }
+}
+
 void Comm::refuse_if_broken() const {
   if (broken_) {
     throw Error(ErrorCode::unresponsive,
@@ -87,6 +96,15 @@ void Comm::refuse_if_broken() const {
 
 void Comm::take_leave(std::string_view why) const {
   if (!broken_) mailbox_.tell_gone({rank_, true, std::string(why)});
+}
+
+void Comm::give_up(std::string_view why) const noexcept {
+  try {
+    take_leave("failed with messages under way: " + std::string(why));
+  } catch (const std::exception&) {
+    // No memory to say so in: the others wait for their deadline.
+  }
+  give_up();
 }
 
 void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_view what) const {
@@ -137,9 +155,9 @@ void Comm::wait(std::span<MPI_Request> requests, std::string_view what) const {
   Patience patience(Patience::kForAnswers);
   for (unsigned tests = 1;; ++tests) {
     int done = 0;
-    check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done,
-                      MPI_STATUSES_IGNORE),
-          what);
+    demand(
+        MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+        what);
     if (done != 0) return;
     // Whoever pauses looks each time: naps of a busy machine are long, and another's question waits.
     const bool is_pausing = tests > kTestsBeforePauses;
@@ -153,7 +171,7 @@ bool Comm::wait_for(MPI_Request& request, std::chrono::seconds timeout) const {
   Patience patience(Patience::kForAnswers);
   for (;;) {
     int done = 0;
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    demand(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     const bool is_left = mailbox_.look().has_value();
     if (done != 0) return !is_left;
     if (is_left || std::chrono::steady_clock::now() - since > timeout) return false;
@@ -165,9 +183,9 @@ void Comm::test_some(std::span<MPI_Request> requests, std::vector<int>& complete
   refuse_if_broken();
   completed.resize(requests.size());
   int count = 0;
-  check(MPI_Testsome(static_cast<int>(requests.size()), requests.data(), &count, completed.data(),
-                     MPI_STATUSES_IGNORE),
-        "MPI_Testsome");
+  demand(MPI_Testsome(static_cast<int>(requests.size()), requests.data(), &count, completed.data(),
+                      MPI_STATUSES_IGNORE),
+         "MPI_Testsome");
   completed.resize(count == MPI_UNDEFINED ? 0 : static_cast<std::size_t>(count));
 }
 
@@ -175,25 +193,25 @@ MPI_Request Comm::vote(std::span<const std::int32_t> mine,
                        std::span<std::int32_t> greatest) const {
   refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallreduce(mine.data(), greatest.data(), size_as_int(mine.size()), MPI_INT32_T, MPI_MAX,
-                       comm_, &request),
-        "MPI_Iallreduce");
+  demand(MPI_Iallreduce(mine.data(), greatest.data(), size_as_int(mine.size()), MPI_INT32_T,
+                        MPI_MAX, comm_, &request),
+         "MPI_Iallreduce");
   return request;
 }
 
 MPI_Request Comm::send(std::span<const std::byte> bytes, int to) const {
   refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Isend(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, to, kTag, comm_, &request),
-        "MPI_Isend");
+  demand(MPI_Isend(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, to, kTag, comm_, &request),
+         "MPI_Isend");
   return request;
 }
 
 MPI_Request Comm::receive(std::span<std::byte> bytes, int from) const {
   refuse_if_broken();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Irecv(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, from, kTag, comm_, &request),
-        "MPI_Irecv");
+  demand(MPI_Irecv(bytes.data(), size_as_int(bytes.size()), MPI_BYTE, from, kTag, comm_, &request),
+         "MPI_Irecv");
   return request;
 }
 
@@ -202,8 +220,8 @@ void Comm::allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype ty
   refuse_if_broken();
   const Lent<Bytes> lent(broken_, Bytes(values.begin(), values.end()));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallreduce(MPI_IN_PLACE, lent->data(), count, type, op, comm_, &request),
-        "MPI_Iallreduce");
+  demand(MPI_Iallreduce(MPI_IN_PLACE, lent->data(), count, type, op, comm_, &request),
+         "MPI_Iallreduce");
   wait({&request, 1}, "all ranks in a reduction");
   std::ranges::copy(*lent, values.begin());
 }
@@ -213,13 +231,13 @@ Bytes Comm::broadcast(Bytes own, int root) const {
   const Lent<std::uint64_t> size(broken_, own.size());
   const Lent<Bytes> bytes(broken_, std::move(own));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibcast(&*size, 1, MPI_UINT64_T, root, comm_, &request), "MPI_Ibcast");
+  demand(MPI_Ibcast(&*size, 1, MPI_UINT64_T, root, comm_, &request), "MPI_Ibcast");
   wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
   bytes->resize(*size);
   for (std::size_t at = 0; at < bytes->size(); at += kLargestPart) {
     const std::size_t part = std::min(kLargestPart, bytes->size() - at);
-    check(MPI_Ibcast(bytes->data() + at, size_as_int(part), MPI_BYTE, root, comm_, &request),
-          "MPI_Ibcast");
+    demand(MPI_Ibcast(bytes->data() + at, size_as_int(part), MPI_BYTE, root, comm_, &request),
+           "MPI_Ibcast");
     wait({&request, 1}, "a broadcast of rank " + std::to_string(root));
   }
   return std::move(*bytes);
@@ -242,8 +260,8 @@ std::vector<Bytes> Comm::gather(Bytes own) const {
   const Lent<std::uint64_t> size(broken_, own.size());
   const Lent<Bytes> bytes(broken_, std::move(own));
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Igather(&*size, 1, MPI_UINT64_T, sizes->data(), 1, MPI_UINT64_T, 0, comm_, &request),
-        "MPI_Igather");
+  demand(MPI_Igather(&*size, 1, MPI_UINT64_T, sizes->data(), 1, MPI_UINT64_T, 0, comm_, &request),
+         "MPI_Igather");
   wait({&request, 1}, "the sizes of a gather");
   std::vector<MPI_Request> requests;
   if (rank_ != 0) {
@@ -273,9 +291,9 @@ std::vector<Bytes> Comm::exchange(std::vector<Bytes> own) const {
   const Lent<std::vector<Bytes>> from(broken_, std::vector<Bytes>(ranks));
   for (std::size_t r = 0; r < ranks; ++r) (*sending)[r] = (*to)[r].size();
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ialltoall(sending->data(), 1, MPI_UINT64_T, coming->data(), 1, MPI_UINT64_T, comm_,
-                      &request),
-        "MPI_Ialltoall");
+  demand(MPI_Ialltoall(sending->data(), 1, MPI_UINT64_T, coming->data(), 1, MPI_UINT64_T, comm_,
+                       &request),
+         "MPI_Ialltoall");
   wait({&request, 1}, "the sizes of an exchange");
   std::vector<MPI_Request> requests;
   for (std::size_t r = 0; r < ranks; ++r) {

@@ -73,9 +73,12 @@ class Comm {
 
   /// Throws where an earlier wait passed its deadline.
   void refuse_if_broken() const;
-  /// This one is broken: a rank did not answer in another conversation of the same object, or this
-  /// rank fails with messages under way. Any thread may say so; a wait that is under way ends.
+  /// This one is broken: a rank did not answer in another conversation of the same object. Any
+  /// thread may say so; a wait that is under way ends.
   void give_up() const noexcept { broken_ = true; }
+  /// Local. It is broken because this rank failed inside of it, by MPI or with messages under way,
+  /// which nobody will complete: who waits for it throws `unresponsive` with these words.
+  void give_up(std::string_view why) const noexcept;
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
   /// It is broken because a rank took its leave, not because one did not answer.
   [[nodiscard]] bool was_left() const noexcept { return left_; }
@@ -92,6 +95,8 @@ class Comm {
 
  private:
   Comm(const Comm& like, MPI_Comm duplicate);
+  /// `check`; where MPI fails this conversation is broken, and all ranks are told.
+  void demand(int code, std::string_view what) const;
   void allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type, MPI_Op op) const;
 
   MPI_Comm comm_ = MPI_COMM_NULL;

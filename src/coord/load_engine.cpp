@@ -42,7 +42,7 @@ LoadEngine::Outcome LoadEngine::run() {
   try {
     read_and_exchange();
   } catch (...) {
-    comm_.give_up();  // messages are under way, and nobody will complete them
+    comm_.give_up(current_error().what());
     throw;
   }
   return std::move(outcome_);

@@ -7,6 +7,7 @@
 
 #include "base/strided.hpp"
 #include "coord/patience.hpp"
+#include "coord/together.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -41,7 +42,7 @@ void SaveEngine::run_to(std::size_t rounds) {
   try {
     exchange_and_write();
   } catch (...) {
-    comm_.give_up();  // messages are under way, and nobody will complete them
+    comm_.give_up(current_error().what());
     throw;
   }
 }
