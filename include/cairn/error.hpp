@@ -18,13 +18,14 @@ enum class ErrorCode : unsigned char {
   wrong_key,         ///< the key does not open this file
   no_space,          ///< the disk or the quota is full: make room and save again
   io,                ///< the operating system refused: see the message
-  unresponsive,      ///< a rank did not come: leave by MPI_Abort
+  unresponsive,      ///< a rank did not come, or MPI failed: leave by MPI_Abort
 };
 
 /// Local. The name above in words: "not found".
 CAIRN_API std::string_view to_string(ErrorCode code) noexcept;
 
-/// The one exception of Cairn. Thrown by a collective call it is the same on every rank.
+/// The one exception of Cairn. Thrown by a collective call it is the same on every rank, but for
+/// `unresponsive`: then each says what it waited for.
 class CAIRN_API Error : public std::runtime_error {
  public:
   /// No rank in particular is at fault.

@@ -173,7 +173,8 @@ CAIRN_API SaveReport save(MPI_Comm comm, const std::filesystem::path& path, cons
 /// Fills `state` from the checkpoint at `path`, whatever number of ranks and layout it was saved
 /// from. Boxes asked for may overlap and need not cover their tensors. On Error every rank throws
 /// the same one; its message says whether `state` is unchanged (nothing had moved yet) or
-/// unspecified.
+/// unspecified. After `unresponsive` what a late rank had sent may still arrive in the values: they
+/// must stay where they are until the program ends.
 ///
 /// What ranks saved alone is loaded by a path with '*' for the rank, `….rank*of4.shard`.
 ///

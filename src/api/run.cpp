@@ -69,19 +69,26 @@ Run::Run(MPI_Comm comm, Prefix prefix, Directory directory, CheckpointConfig con
   signals_.emplace();
 }
 
-/// A rank that did not answer will not answer elsewhere either, nor is anybody waiting for this one
-/// where it broke a save off by itself: then the whole object is broken.
+/// A rank that did not answer will not answer elsewhere either: then the whole object is broken.
 template <class Call>
 auto Run::noting_errors(Call&& call) {
   try {
     return std::forward<Call>(call)();
-  } catch (...) {
-    const bool is_unanswered = coord::current_error().code() == ErrorCode::unresponsive;
-    if (is_unanswered || saver_.comm().is_broken()) {
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::unresponsive) {
+      if (error.rank() == rank_) tell_of_failure(error);
       break_off(comm_->was_left() ? End::left : End::unresponsive);
     }
     throw;
   }
+}
+
+/// This rank failed in the conversation of a save or load: nobody is to wait for it in another one.
+void Run::tell_of_failure(const Error& error) {
+  static_cast<void>(coord::attempt([&] {
+    comm_->take_leave("makes no more calls: " + std::string(error.what()));
+    if (farewell_) farewell_->stay_away();
+  }));
 }
 
 /// A call at the end of `step`. What it throws leaves the values of that step as they are.

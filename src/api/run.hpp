@@ -106,6 +106,7 @@ class Run {
   void vote();
   void rest_together();
   void hear_who_left();
+  void tell_of_failure(const Error& error);
   void break_off(End why);
 
   // run_saves.cpp

@@ -8,6 +8,7 @@
 
 #include "cairn/error.hpp"
 #include "coord/patience.hpp"
+#include "coord/together.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -81,30 +82,31 @@ void Comm::check(int code, std::string_view what) {
 void Comm::demand(int code, std::string_view what) const {
   try {
     check(code, what);
-  } catch (const Error& error) {
-    give_up(error.what());
-    throw;
+  } catch (...) {
+    fail();
   }
+}
+
+void Comm::fail() const {
+  if (broken_ || size_ == 1) throw;  // all know
+  left_ = true;
+  broken_ = true;  // first: what follows may find no memory
+  const std::string why = "failed with messages under way: " + std::string(current_error().what());
+  mailbox_.tell_gone({rank_, true, why});
+  throw Error(ErrorCode::unresponsive, "rank " + std::to_string(rank_) + " " + why, rank_);
 }
 
 void Comm::refuse_if_broken() const {
   if (broken_) {
-    throw Error(ErrorCode::unresponsive,
-                "a rank did not answer an earlier call, or has left; this object makes no more calls");
+    throw Error(
+        ErrorCode::unresponsive,
+        "a rank did not answer an earlier call, failed in it or has left; this object makes "
+        "no more calls");
   }
 }
 
 void Comm::take_leave(std::string_view why) const {
   if (!broken_) mailbox_.tell_gone({rank_, true, std::string(why)});
-}
-
-void Comm::give_up(std::string_view why) const noexcept {
-  try {
-    take_leave("failed with messages under way: " + std::string(why));
-  } catch (const std::exception&) {
-    // No memory to say so in: the others wait for their deadline.
-  }
-  give_up();
 }
 
 void Comm::look_around(std::chrono::steady_clock::time_point since, std::string_view what) const {
@@ -270,10 +272,10 @@ std::vector<Bytes> Comm::gather(Bytes own) const {
     return {};
   }
   const Lent<std::vector<Bytes>> all(broken_, std::vector<Bytes>(sizes->size()));
+  for (std::size_t from = 1; from < all->size(); ++from) (*all)[from].resize((*sizes)[from]);
   for (std::size_t from = 1; from < all->size(); ++from) {
-    Bytes& target = (*all)[from];
-    target.resize((*sizes)[from]);
-    post_parts(requests, target, [&](auto part) { return receive(part, static_cast<int>(from)); });
+    post_parts(requests, (*all)[from],
+               [&](auto part) { return receive(part, static_cast<int>(from)); });
   }
   all->front() = std::move(*bytes);
   wait(requests, "all ranks in a gather");
@@ -297,8 +299,10 @@ std::vector<Bytes> Comm::exchange(std::vector<Bytes> own) const {
   wait({&request, 1}, "the sizes of an exchange");
   std::vector<MPI_Request> requests;
   for (std::size_t r = 0; r < ranks; ++r) {
+    if (r != me) (*from)[r].resize((*coming)[r]);
+  }
+  for (std::size_t r = 0; r < ranks; ++r) {
     if (r == me) continue;
-    (*from)[r].resize((*coming)[r]);
     post_parts(requests, (*from)[r], [&](auto part) { return receive(part, static_cast<int>(r)); });
   }
   for (std::size_t r = 0; r < ranks; ++r) {

@@ -76,11 +76,13 @@ class Comm {
   /// This one is broken: a rank did not answer in another conversation of the same object. Any
   /// thread may say so; a wait that is under way ends.
   void give_up() const noexcept { broken_ = true; }
-  /// Local. It is broken because this rank failed inside of it, by MPI or with messages under way,
-  /// which nobody will complete: who waits for it throws `unresponsive` with these words.
-  void give_up(std::string_view why) const noexcept;
+  /// Local, inside of a `catch`: this rank failed with messages under way, which nobody will
+  /// complete. So this conversation is broken; all ranks are told, and throw `unresponsive` with
+  /// the words of what was caught, as this one does now. Where there is no other rank, what was
+  /// caught is thrown.
+  [[noreturn]] void fail() const;
   [[nodiscard]] bool is_broken() const noexcept { return broken_; }
-  /// It is broken because a rank took its leave, not because one did not answer.
+  /// It is broken because a rank took its leave or failed, not because one did not answer.
   [[nodiscard]] bool was_left() const noexcept { return left_; }
 
   /// Local. Tells all ranks that this one takes part in nothing any more, and why: who waits in this
@@ -95,7 +97,7 @@ class Comm {
 
  private:
   Comm(const Comm& like, MPI_Comm duplicate);
-  /// `check`; where MPI fails this conversation is broken, and all ranks are told.
+  /// `check`; where MPI fails, so does this rank.
   void demand(int code, std::string_view what) const;
   void allreduce_raw(std::span<std::byte> values, int count, MPI_Datatype type, MPI_Op op) const;
 

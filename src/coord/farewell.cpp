@@ -11,6 +11,7 @@ namespace cairn::coord {
 
 std::optional<Farewell::Meeting> Farewell::meet(const Standing& mine,
                                                 std::chrono::seconds timeout) {
+  comm_->refuse_if_broken();
   using Values = std::array<std::uint64_t, 5>;
   // Of the steps the greatest and the complement of the least.
   auto greatest = std::make_unique<Values>(

@@ -42,8 +42,7 @@ LoadEngine::Outcome LoadEngine::run() {
   try {
     read_and_exchange();
   } catch (...) {
-    comm_.give_up(current_error().what());
-    throw;
+    comm_.fail();
   }
   return std::move(outcome_);
 }

@@ -7,7 +7,6 @@
 
 #include "base/strided.hpp"
 #include "coord/patience.hpp"
-#include "coord/together.hpp"
 
 namespace cairn::coord {
 namespace {
@@ -42,8 +41,7 @@ void SaveEngine::run_to(std::size_t rounds) {
   try {
     exchange_and_write();
   } catch (...) {
-    comm_.give_up(current_error().what());
-    throw;
+    comm_.fail();
   }
 }
 
