@@ -80,7 +80,8 @@ std::vector<pid_t> SoakJob::processes() const {
     const std::string name = entry.path().filename().string();
     if (!std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; })) continue;
     std::ifstream file(entry.path() / "stat");
-    const std::string stat((std::istreambuf_iterator<char>(file)), {});
+    std::string stat;
+    if (!std::getline(file, stat)) continue;  // it has ended meanwhile
     // After the name in brackets: state, parent, group, session.
     const std::size_t name_end = stat.rfind(") ");
     if (name_end == std::string::npos) continue;

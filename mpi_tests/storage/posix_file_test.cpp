@@ -1,5 +1,6 @@
 #include "storage/posix_file.hpp"
 
+#include <dlfcn.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -15,6 +16,23 @@
 
 #include "storage/expect_error.hpp"
 #include "storage/scratch_directory.hpp"
+
+namespace {
+/// How often from now on the disk looks full.
+int looks_full = 0;
+}  // namespace
+
+// Who asks for the free space of an open file goes through here.
+extern "C" int fstatvfs(int file, struct statvfs* disk) noexcept {
+  static const auto real =
+      reinterpret_cast<int (*)(int, struct statvfs*)>(::dlsym(RTLD_NEXT, "fstatvfs"));
+  const int failed = real(file, disk);
+  if (failed == 0 && looks_full > 0) {
+    --looks_full;
+    disk->f_bavail = 0;
+  }
+  return failed;
+}
 
 namespace cairn::storage {
 namespace {
@@ -111,6 +129,19 @@ TEST(PosixFile, ReservingMoreThanThereIsTakesNothing) {
   ASSERT_EQ(::stat((directory / "f").c_str(), &info), 0);
   EXPECT_EQ(info.st_size, 0);
   EXPECT_EQ(info.st_blocks, 0);
+}
+
+TEST(PosixFile, SpaceThatAnotherReservesAtThisMomentIsOnlyMissedForAMoment) {
+  const ScratchDirectory directory;
+  const PosixFile file = PosixFile::create(directory / "f");
+  looks_full = 2;
+  file.reserve(1 << 20);
+  EXPECT_EQ(looks_full, 0);
+  EXPECT_EQ(file.size(), 1U << 20);
+  looks_full = 1000;
+  expect_error(ErrorCode::no_space, {"not enough space", "0 are free"},
+               [&] { file.reserve(2 << 20); });
+  looks_full = 0;
 }
 
 TEST(PosixFile, DirectTransfersWorkWhereTheFileSystemTakesThem) {

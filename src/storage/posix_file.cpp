@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "cairn/error.hpp"
 #include "policy/file_systems.hpp"
@@ -128,10 +130,18 @@ void PosixFile::write(std::span<const std::byte> bytes, std::uint64_t offset) co
 }
 
 void PosixFile::require_free(std::uint64_t bytes) const {
-  struct statvfs disk {};
-  if (::fstatvfs(fd_.get(), &disk) != 0) return;  // then the writes will tell
-  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (bytes <= free || disk.f_blocks == 0) return;  // no blocks: in memory, and without a limit
+  // What somebody else reserves at this moment ext4 counts twice for a moment: another look is
+  // cheap.
+  constexpr int kLooks = 4;
+  constexpr std::chrono::milliseconds kBetweenLooks{5};
+  std::uint64_t free = 0;
+  for (int looks = 0; looks < kLooks; ++looks) {
+    if (looks > 0) std::this_thread::sleep_for(kBetweenLooks);
+    struct statvfs disk {};
+    if (::fstatvfs(fd_.get(), &disk) != 0) return;  // then the writes will tell
+    free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    if (bytes <= free || disk.f_blocks == 0) return;  // no blocks: in memory, and without a limit
+  }
   throw Error(ErrorCode::no_space, "not enough space for " + path_.string() + ": it needs " +
                                        std::to_string(bytes) + " bytes, " + std::to_string(free) +
                                        " are free");
