@@ -182,5 +182,22 @@ TEST_F(BrokenOff, EndThenItIsNotSavedOnceMore) {
   });
 }
 
+/// Nobody can meet any more, and nobody waits for others to come.
+TEST_F(BrokenOff, WithExceptionSaveThenEachRankSavesAloneAtOnce) {
+  CheckpointSettings settings = async();
+  settings.async_save = false;
+  settings.exception_save = true;
+  settings.exception_save_timeout = kDeadline;
+  expect_run_ends(settings, 2, state_, [](ModelCheckpoint& checkpoint, const State& state) {
+    checkpoint.guard(state, [&] { static_cast<void>(checkpoint.step_end(1, state)); });
+  });
+  std::vector<std::string> expected{"before.h5"};
+  for (int r = 0; r < ranks(); ++r) {
+    expected.push_back("run-1_1_breakpoint.rank" + std::to_string(r) + "of" +
+                       std::to_string(ranks()) + ".shard");
+  }
+  EXPECT_EQ(names(), expected);
+}
+
 }  // namespace
 }  // namespace cairn::test
